@@ -1,0 +1,181 @@
+"""The command line, `lab`: finds the command that is asked for, loads that one alone, and answers for its errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+from clients import (
+    cli_errors,
+    started,  # noqa: F401 - notes the time
+)
+from clients.cli_table import COMMANDS, Command, find_command, help_text
+from clients.commands import output
+
+INTERRUPTED: Final = cli_errors.INTERRUPTED
+VERSION: Final = "0.1.0"
+PROGRAM: Final = "lab"
+COMPLETION_VARIABLE: Final = "_LAB_COMPLETE"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    with _closed_streams_open():
+        return _answered_for(words)
+
+
+def _answered_for(words: list[str]) -> int:
+    try:
+        with _ended_by_signals():
+            code = _run(words)
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough: what was asked for is done
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        return 0
+    except Exception as error:  # the last place where a traceback can be kept from the person
+        report = cli_errors.report_of(error, _crash_file())
+        with suppress(OSError):
+            sys.stdout.flush()
+        cli_errors.print_report(report)
+        return report.exit_code
+
+
+@contextmanager
+def _closed_streams_open() -> Iterator[None]:
+    """Let what is written to a closed stream (`>&-`) go nowhere: Python has None there, and `print` other streams."""
+    closed = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
+    with ExitStack() as nowhere:
+        for name in closed:
+            setattr(sys, name, nowhere.enter_context(Path(os.devnull).open("w", encoding="utf-8")))
+        try:
+            yield
+        finally:
+            for name in closed:
+                setattr(sys, name, None)
+
+
+def _run(words: list[str]) -> int:
+    if COMPLETION_VARIABLE in os.environ:
+        return _invoke(words)
+    words, name = _take_common_options(words)
+    if not words:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            from clients.cli_menu import show_menu
+
+            return show_menu(main)
+        print(help_text())
+        return 0
+    if words[0] == "help" and len(words) > 1:
+        words = [words[1], *words[2:], "--help"]
+    if words[0] in {"--help", "-h", "help"}:
+        print(help_text())
+        return 0
+    if words[0] == "--version":
+        print(f"{PROGRAM} {VERSION}")
+        return 0
+    command = find_command(words[0])
+    with _output_to(name):
+        return command.run(words[1:]) if command.is_raw else _invoke_command(command, words[1:])
+
+
+def _invoke_command(command: Command, words: list[str]) -> int:
+    """Parse and run one command; without the group around it, so that nothing else is loaded."""
+    loaded = command.load()
+    result = loaded.main(args=words, prog_name=f"{PROGRAM} {command.name}", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _invoke(words: list[str]) -> int:
+    """Answer a shell that completes a word: the one case that needs the tree of all commands."""
+    from typer import completion
+    from typer.core import TyperGroup
+
+    completion.completion_init()  # type: ignore[attr-defined]  # not listed, and called by Typer itself alone
+    group = TyperGroup(name=PROGRAM, commands={command.name: command.load() for command in COMMANDS if command.exists})
+    result = group.main(args=words, prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _take_common_options(words: list[str]) -> tuple[list[str], str]:
+    """Take out the options that mean the same everywhere: `--no-color`, `--quiet`, and `--output FILE`.
+
+    They go no further than a `--`, and a command that hands its words on (`test`, `bench`) keeps them.
+    """
+    command = next((word for word in words if not word.startswith("-")), "")
+    if command in {entry.name for entry in COMMANDS if entry.is_raw or entry.has_own_output}:
+        return words, ""
+    end = words.index("--") if "--" in words else len(words)
+    kept, file = [], ""
+    mine = iter(words[:end])
+    for word in mine:
+        if word == "--no-color":
+            os.environ["NO_COLOR"] = "1"
+        elif word == "--quiet":
+            output.be_quiet()
+        elif word == "--output" or word.startswith("--output="):
+            file = word.partition("=")[2] or next(mine, "")
+            if not file:
+                raise cli_errors.WrongUsageError("--output is missing its file", "`-` is standard output")
+        else:
+            kept.append(word)
+    return _json_last(kept) + words[end:], file
+
+
+def _json_last(words: list[str]) -> list[str]:
+    """Let `--json` stand before the command, or between it and its subcommand, as it means the same everywhere."""
+    for place in (0, 1):
+        following = words[place + 1 : place + 2]
+        if words[place : place + 1] == ["--json"] and following and not following[0].startswith("-"):
+            return [*words[:place], *words[place + 1 :], "--json"]
+    return words
+
+
+@contextmanager
+def _output_to(name: str) -> Iterator[None]:
+    """Send standard output to a file, opened before the command runs."""
+    if name in {"", "-"}:
+        yield
+        return
+    with Path(name).open("w", encoding="utf-8") as stream, redirect_stdout(stream):
+        yield
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal unwind the command, so that whatever it started is stopped."""
+    names = [name for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    before: dict[signal.Signals, Any] = {}
+    try:
+        for name in names:
+            number = signal.Signals[name]
+            with suppress(ValueError):  # not the main thread
+                before[number] = signal.signal(number, _exit_by_signal)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _crash_file() -> Path:
+    from clients.stack.surroundings import home_of
+
+    return home_of(os.environ) / "crash.log"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

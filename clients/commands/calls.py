@@ -1,0 +1,92 @@
+"""Makes one command's calls as a traced client named `cli`, and shows the answer as text or as JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from opentelemetry import baggage, context
+
+from clients.cli_errors import LabError, WrongUsageError
+from clients.client_telemetry import client_telemetry
+from clients.commands.output import note
+from clients.event_loop import run_until_signal
+from clients.service_stubs import ServiceStubs
+from clients.stack import health
+from clients.stack.options import SERVICES
+from clients.stack.surroundings import Surroundings, surroundings
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT_S: Final = 10.0
+FLUSH_BOUND_S: Final = 1.0
+FAULT_KEY: Final = "fault"
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the response as JSON, with proto field names.")]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="The deadline of the call.")
+]
+FaultOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="FAULT",
+        help="Let it go wrong: UserService/GetUser:delay=80ms. Needs up --allow-faults; may be repeated.",
+    ),
+]
+
+
+def call(calls: Callable[[ServiceStubs], Awaitable[T]], faults: Sequence[str] | None = None) -> T:
+    """Run `calls` with the stubs of the services, wherever they run, and hand over the telemetry.
+
+    `faults` go along as baggage, for services that allow them. Afterwards says which trace it was. Raises AioRpcError,
+    and SystemExit on a signal, both once the telemetry is handed over.
+    """
+    around = surroundings(os.environ)
+    if faults:
+        _refuse_vain_faults(around)
+    telemetry = client_telemetry("cli", os.environ, around.home, around.otlp.address)
+    stubs = ServiceStubs(telemetry, around.addresses)
+
+    async def run() -> T:
+        if faults:
+            context.attach(baggage.set_baggage(FAULT_KEY, "|".join(faults)))  # of this coroutine's context alone
+        async with stubs:
+            return await calls(stubs)
+
+    try:
+        return run_until_signal(run())
+    finally:
+        telemetry.shutdown(FLUSH_BOUND_S)
+        traced = stubs.traces.calls[-1] if stubs.traces.calls else None
+        if traced and traced.is_sampled:
+            note(_where_the_trace_is(traced.trace_id, around))
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """A message as JSON values, with the field names of the proto."""
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def _where_the_trace_is(trace_id: str, around: Surroundings) -> str:
+    """Name the trace; or say that nobody could receive it."""
+    if health.accepts_connections(health.address_of(around.otlp.address)):
+        return f"trace: {trace_id}"
+    return f"no trace is kept: nothing listens at {around.otlp.address}; ./lab up --only backend starts a backend"
+
+
+def _refuse_vain_faults(around: Surroundings) -> None:
+    """Refuse faults that could not happen, as far as can be told from here."""
+    if os.environ.get("LAB_INSTRUMENTATION") == "off":
+        raise WrongUsageError("--fault travels as baggage, and instrumentation is off", "unset LAB_INSTRUMENTATION")
+    from clients.stack.stopping import command_line_of
+
+    started = [process for name in SERVICES if (process := around.record and around.record.process(name))]
+    if started and not any("--allow-faults" in command_line_of(process) for process in started):
+        raise LabError(
+            "the services that run do not allow faults", "start them so: ./lab down, then ./lab up -d --allow-faults"
+        )

@@ -1,0 +1,42 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from clients.cli_errors import WrongUsageError
+from clients.stack.surroundings import home_of, living_record
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+PortsOption = Annotated[
+    str, typer.Option("--ports", metavar="default|auto", help="auto: a new stack on free ports, with its own store.")
+]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", metavar="FILE", dir_okay=False, help="The backend's SQLite file.")
+]
+
+_PORTS: Final = ("default", "auto")
+
+
+def is_auto(ports: str) -> bool:
+    """Whether free ports are wanted; WrongUsageError for a word that `--ports` does not know."""
+    if ports not in _PORTS:
+        raise WrongUsageError(f"--ports: {ports!r} is not one of {', '.join(_PORTS)}")
+    return ports == "auto"
+
+
+def run_home(name: str) -> Path:
+    """A new folder for a stack of its own, below `runs`."""
+    moment = dt.datetime.now(dt.UTC)
+    return home_of(os.environ) / "runs" / f"{name}-{moment:%Y%m%d-%H%M%S}-{os.getpid()}"
+
+
+def record_file_for(home: Path) -> Path:
+    """Where a new stack is recorded: as the stack that other commands find, unless one runs already."""
+    usual = home_of(os.environ) / "stack.json"
+    return usual if living_record(usual) is None else home / "stack.json"

@@ -1,0 +1,37 @@
+"""`lab status`: what runs where, and is it healthy."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from clients.commands.options import JsonFlag
+from clients.commands.output import print_json
+from clients.commands.stack_view import plain_process_line, processes_json
+from clients.stack.surroundings import surroundings
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def status(as_json: JsonFlag = False) -> int:
+    """Say what runs where, under which pid, and whether it answers. Exits with 1 unless all of it does.
+
+    \b
+      lab status
+      lab status --json
+    """
+    around = surroundings(os.environ)
+    found = processes_json(around)
+    if as_json:
+        print_json(found)
+    else:
+        for entry in found["processes"]:
+            pid = f"pid {entry['pid']}" if entry["pid"] else ""
+            if entry["health"] == "died":
+                pid = f"(was pid {around.died[entry['name']]})"
+            print(f"{entry['health']:<9}  {plain_process_line(entry['name'], entry['addresses'])}  {pid}".rstrip())
+        if found["store"]:
+            print(f"store      {found['store']}")
+    return 0 if all(entry["health"] == "healthy" for entry in found["processes"]) else 1

@@ -1,0 +1,156 @@
+"""The demo client: two users, three orders, one report, one ranking, and the four lines that they come to.
+
+`python -m clients.demo` runs it alone, against services that already run; `lab demo` runs it and shows its trace.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry import baggage, context
+
+from clients.client_telemetry import client_telemetry
+from clients.event_loop import run_until_signal
+from clients.money import format_money
+from clients.service_stubs import ServiceStubs
+from generated import order_pb2, report_pb2, user_pb2
+from otel.instrument import Telemetry
+
+USERS: Final = {"Alice": "alice@example.com", "Bob": "bob@example.com"}
+ORDERS: Final = (("Alice", 4000), ("Alice", 3500), ("Bob", 8000))
+"""Who orders for how many minor units: two orders of 75.0 together, and one of 80.0."""
+
+CALL_TIMEOUT_S: Final = 10.0
+SESSION_KEY: Final = "session.id"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRun:
+    """What the demo did. `session_id` went with the report's call alone, as baggage.
+
+    `report_trace_id` is "" where nothing traced that call; `is_sampled` says whether its spans are kept.
+    """
+
+    lines: tuple[str, ...]
+    session_id: str
+    report_trace_id: str
+    is_sampled: bool
+
+
+async def run_demo(
+    telemetry: Telemetry, addresses: Mapping[str, str], say: Callable[[str], None] = lambda _: None
+) -> DemoRun:
+    """Make the demo's calls, each a trace of its own, and `say` each line as it is known. Raises AioRpcError.
+
+    Every run makes users of its own and asks about these alone, so that its lines never change.
+    """
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        say(line)
+
+    async with ServiceStubs(telemetry, addresses) as stubs:
+        users = await _create_users(stubs)
+        tell(f"Users created: [{', '.join(users)}]")
+        await _create_orders(stubs, users)
+        session_id = str(uuid.uuid4())
+        tell(await _report_line(stubs, users["Alice"], session_id))
+        for line in await _top_lines(stubs, users):
+            tell(line)
+        traced = stubs.traces.of("GetUserReport")
+    trace_id, is_sampled = (traced.trace_id, traced.is_sampled) if traced else ("", False)
+    return DemoRun(tuple(lines), session_id, trace_id, is_sampled)
+
+
+async def _create_users(stubs: ServiceStubs) -> dict[str, str]:
+    """Create the users; gives their ids by name."""
+    ids = {}
+    for name, email in USERS.items():
+        request = user_pb2.CreateUserRequest(name=name, email=email, request_id=str(uuid.uuid4()))
+        created = await stubs.user.CreateUser(request, timeout=CALL_TIMEOUT_S)
+        ids[created.user.name] = created.user.user_id
+    return ids
+
+
+async def _create_orders(stubs: ServiceStubs, users: Mapping[str, str]) -> None:
+    for name, amount_minor_units in ORDERS:
+        request = order_pb2.CreateOrderRequest(
+            user_id=users[name], amount_minor_units=amount_minor_units, request_id=str(uuid.uuid4())
+        )
+        await stubs.order.CreateOrder(request, timeout=CALL_TIMEOUT_S)
+
+
+async def _report_line(stubs: ServiceStubs, user_id: str, session_id: str) -> str:
+    request = report_pb2.GetUserReportRequest(user_id=user_id)
+    with _session(session_id):
+        answer = await stubs.report.GetUserReport(request, timeout=CALL_TIMEOUT_S)
+    report = answer.report
+    return f"Report {report.user_name}: orders={report.order_count}, total={format_money(report.total_minor_units)}"
+
+
+async def _top_lines(stubs: ServiceStubs, users: Mapping[str, str]) -> list[str]:
+    request = report_pb2.TopUsersRequest(
+        user_ids=list(users.values()), strategy=report_pb2.TOP_USERS_STRATEGY_BATCH, limit=len(users)
+    )
+    answer = await stubs.report.TopUsers(request, timeout=CALL_TIMEOUT_S)
+    return [
+        f"Top: {user.user_name} | count={user.order_count} total={format_money(user.total_minor_units)}"
+        for user in answer.users
+    ]
+
+
+@contextmanager
+def _session(session_id: str) -> Iterator[None]:
+    """Send `session_id` along with the calls made inside, by W3C baggage."""
+    token = context.attach(baggage.set_baggage(SESSION_KEY, session_id))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def main() -> int:
+    """Run the demo alone: the four lines on standard output, the trace's link on standard error."""
+    from clients import cli_errors
+    from clients.stack.surroundings import home_of, surroundings
+
+    home = home_of(os.environ)
+    try:
+        around = surroundings(os.environ)
+        telemetry = client_telemetry("demo", os.environ, home, around.otlp.address)
+        try:
+            run = run_until_signal(run_demo(telemetry, around.addresses, lambda line: print(line, flush=True)))
+        finally:
+            telemetry.shutdown()
+        print(_link(run, around.otlp.address, around.query.address), file=sys.stderr)
+    except KeyboardInterrupt:
+        return cli_errors.INTERRUPTED
+    except Exception as error:  # no traceback reaches a person
+        report = cli_errors.report_of(error, home / "crash.log")
+        cli_errors.print_report(report)
+        return report.exit_code
+    return 0
+
+
+def _link(run: DemoRun, otlp_endpoint: str, query_url: str) -> str:
+    """Say where the trace is, or why there is none."""
+    from clients.stack.health import accepts_connections, address_of
+
+    if not run.report_trace_id:
+        return "no trace: instrumentation is off (LAB_INSTRUMENTATION)"
+    if not run.is_sampled:
+        return "no trace: the call was sampled out (OTEL_TRACES_SAMPLER)"
+    if not accepts_connections(address_of(otlp_endpoint)):
+        return "no trace backend; start one with ./lab up --only backend"
+    return f"trace: {query_url}/trace/{run.report_trace_id}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

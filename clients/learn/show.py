@@ -1,0 +1,112 @@
+"""Shows a lesson on a terminal: the question, what was seen, the facts, and what to notice and to try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clients.learn.lesson import Chapter, Exhibit, Fact, Lesson, Letter, Outcome
+from clients.learn.progress import Progress
+from clients.render.sequence_diagram import SequenceDiagram
+from clients.render.waterfall import Waterfall
+from otel.analysis.reading import TraceReading
+
+LETTERS: Final[tuple[Letter, Letter, Letter]] = ("a", "b", "c")
+HELD: Final = "✔"
+FAILED: Final = "✘"
+
+
+def print_catalogue(console: Console, lessons: Sequence[Lesson], progress: Progress) -> None:
+    """Print the chapters with what is done, and which lesson comes next."""
+    following = progress.next_lesson(lessons)
+    for number, chapter in enumerate(Chapter, start=1):
+        console.print(Text(f"Chapter {number}: {chapter.value}", "bold"))
+        table = Table.grid(padding=(0, 2))
+        for lesson in (lesson for lesson in lessons if lesson.chapter is chapter):
+            mark = "★" if lesson.slug in progress.solved else HELD if lesson.slug in progress.done else "·"
+            is_next = following is not None and lesson.slug == following.slug
+            table.add_row("", mark, Text(lesson.slug, "bold" if is_next else ""), Text(lesson.question, "dim"))
+        console.print(table)
+    done = len(progress.done & {lesson.slug for lesson in lessons})
+    console.print(Text(f"\n{done} of {len(lessons)} done ({HELD} run, ★ exercise solved)"))
+    if following is not None:
+        console.print(Text(f"next: ./lab learn {following.slug}"))
+
+
+def print_question(console: Console, lesson: Lesson) -> None:
+    """Print the question and its three answers."""
+    _print_text(console, lesson.question, style="bold")
+    for letter, choice in zip(LETTERS, lesson.prediction.choices, strict=True):
+        _print_text(console, f"{letter}) {choice}", indent=2, hanging=3)
+    console.print()
+
+
+def print_exhibits(console: Console, outcome: Outcome) -> None:
+    """Print each trace of the outcome in the form that shows it best, with what to notice on it."""
+    for exhibit in outcome.exhibits:
+        console.rule(exhibit.title, characters="─", align="left")
+        reading = TraceReading(exhibit.trace, exhibit.logs)
+        if exhibit.form == "sequence":
+            console.print(SequenceDiagram(reading))
+        else:
+            console.print(Waterfall(reading, marks=exhibit.marks))
+        _print_marks(console, exhibit, reading)
+        console.print()
+
+
+def _print_marks(console: Console, exhibit: Exhibit, reading: TraceReading) -> None:
+    if exhibit.form != "sequence":
+        return
+    for span, _ in reading.forest.depth_first():
+        if span.span_id in exhibit.marks:
+            console.print(Text(f"  → {span.service_name} {span.name}: {exhibit.marks[span.span_id]}"))
+
+
+def print_explanation(console: Console, lesson: Lesson, outcome: Outcome, predicted: Letter | None) -> None:
+    """Print the facts with what was seen, whether the prediction held, what to notice, and why it is so."""
+    print_facts(console, outcome.facts)
+    if predicted is not None:
+        answer = lesson.prediction.answer
+        judged = "right:" if predicted == answer else f"no, it is {answer}:"
+        console.print()
+        _print_text(console, f"You said {predicted}: {judged} {lesson.prediction.choices[LETTERS.index(answer)]}.")
+    console.print()
+    _print_text(console, f"Notice: {lesson.notice}", style="bold")
+    console.print()
+    _print_text(console, lesson.explain, indent=2)
+    console.print()
+    console.print(Text(f"Read on: {lesson.source}", "dim"))
+
+
+def _print_text(console: Console, text: str, *, indent: int = 0, hanging: int = 0, style: str = "") -> None:
+    """Print a paragraph, wrapped; lines after the first stand `hanging` cells further in."""
+    before = " " * indent
+    for line in wrap(
+        " ".join(text.split()), console.width, initial_indent=before, subsequent_indent=before + " " * hanging
+    ):
+        console.print(Text(line, style))
+
+
+def print_facts(console: Console, facts: Sequence[Fact]) -> None:
+    """Print one line for each fact: held or not, the claim, what was seen, and what was wanted where it differs."""
+    for fact in facts:
+        line = Text(f"{HELD if fact.passed else FAILED} ", "green" if fact.passed else "bold red")
+        line.append(f"{fact.name}: {fact.seen}", "" if fact.passed else "bold")
+        if not fact.passed:
+            line.append(f" (wanted: {fact.wanted})")
+        console.print(line)
+
+
+def print_exercise(console: Console, lesson: Lesson, file: str) -> None:
+    """Print what to try, and how the tool checks it where it can."""
+    console.print(Text("\nTry it", "bold"))
+    _print_text(console, lesson.try_it.task, indent=2)
+    if lesson.try_it.check is None:
+        console.print(Text(f"  ./lab learn {lesson.slug} --hint, then --solution", "dim"))
+    else:
+        console.print(Text(f"  edit {file}, then ./lab learn {lesson.slug} --try (--hint, --solution)", "dim"))

@@ -1,0 +1,63 @@
+"""The stubs of the three services on traced channels, opened when they are first used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+import grpc.aio
+from google.protobuf.descriptor import FileDescriptor
+
+from clients.call_traces import CallTraces
+from clients.retries import retry_service_config
+from generated import order_pb2, order_pb2_grpc, report_pb2, report_pb2_grpc, user_pb2, user_pb2_grpc
+from otel.instrument import Telemetry
+
+MOST_RECEIVED_BYTES = 64 * 1024 * 1024  # a page of orders with long notes is larger than gRPC's 4 MiB
+
+
+class ServiceStubs:
+    """One client's stubs. Belongs to the event loop that enters it, and closes its channels when it leaves."""
+
+    def __init__(self, telemetry: Telemetry, addresses: Mapping[str, str]) -> None:
+        self.traces = CallTraces()
+        self._telemetry = telemetry
+        self._addresses = addresses
+        self._channels: list[grpc.aio.Channel] = []
+
+    @cached_property
+    def user(self) -> user_pb2_grpc.UserServiceAsyncStub:
+        """UserService."""
+        return user_pb2_grpc.UserServiceStub(self._channel("user", user_pb2.DESCRIPTOR))
+
+    @cached_property
+    def order(self) -> order_pb2_grpc.OrderServiceAsyncStub:
+        """OrderService."""
+        return order_pb2_grpc.OrderServiceStub(self._channel("order", order_pb2.DESCRIPTOR))
+
+    @cached_property
+    def report(self) -> report_pb2_grpc.ReportServiceAsyncStub:
+        """ReportService."""
+        return report_pb2_grpc.ReportServiceStub(self._channel("report", report_pb2.DESCRIPTOR))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for channel in self._channels:
+            await channel.close()
+
+    def _channel(self, service: str, contract: FileDescriptor) -> grpc.aio.Channel:
+        options = [
+            ("grpc.service_config", retry_service_config([contract])),
+            ("grpc.max_receive_message_length", MOST_RECEIVED_BYTES),
+        ]
+        channel = self._telemetry.insecure_channel(
+            self._addresses[service], options=options, interceptors=self.traces.interceptors()
+        )
+        self._channels.append(channel)
+        return channel

@@ -1,0 +1,83 @@
+"""Whether something answers: gRPC health for a service, `/status` for a query API, a connection for OTLP."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
+SERVING: Final = b"\x08\x01"  # HealthCheckResponse(status=SERVING), encoded
+PROBE_TIMEOUT_S: Final = 1.0
+
+
+def service_serves(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
+    """Whether gRPC health at `address` says SERVING. Cheap where nobody listens: gRPC is not even loaded."""
+    if not accepts_connections(address, timeout_s):
+        return False
+    import grpc  # slow to load, and not needed where nobody listens
+
+    channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+    try:
+        check = channel.unary_unary(HEALTH_CHECK, request_serializer=bytes, response_deserializer=bytes)
+        answer: bytes = check(b"", timeout=timeout_s, wait_for_ready=True)
+        return answer == SERVING
+    except grpc.RpcError:
+        return False
+    finally:
+        channel.close()
+
+
+def query_answers(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
+    """Whether a query API of Jaeger's kind answers at `url`."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # no URL: half an IPv6 address, a port that is no number
+        return False
+    if not host:
+        return False
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(host, port, timeout=timeout_s)
+    try:
+        connection.request("GET", f"{parts.path.rstrip('/')}/api/v3/services")
+        response = connection.getresponse()
+        return response.status == http.client.OK and b"services" in response.read(1 << 20)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def status_answers(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
+    """Whether our backend at `address` says that it is up."""
+    connection = http.client.HTTPConnection(address, timeout=timeout_s)
+    try:
+        connection.request("GET", "/status")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def accepts_connections(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
+    """Whether somebody listens at `host:port`."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def address_of(url: str, default_ports: Mapping[str, int] | None = None) -> str:
+    """Give `host:port` of an endpoint's URL, with the scheme's port (default: OTLP's) where none is named."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        default = 4317 if default_ports is None else default_ports.get(parts.scheme, 0)
+        return f"{parts.hostname or ''}:{parts.port or default}"
+    except ValueError:  # nobody listens there, and what was typed is what the person is to be shown
+        return url

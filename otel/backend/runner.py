@@ -1,0 +1,197 @@
+"""The backend as one thing to start and stop: receivers, writer and query server on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from otel.backend.api.stream import Feed
+from otel.backend.app import begin_stop, close_app, create_app
+from otel.backend.errors import PortInUseError
+from otel.backend.ingest import Ingest
+from otel.backend.ports import TelemetryStore, Written
+from otel.backend.receivers.otlp_grpc import otlp_server
+from otel.backend.receivers.otlp_http import otlp_http_app
+from otel.backend.receivers.requests import Submission
+
+# Requests in flight get this long when the backend stops; what was accepted is stored in any case.
+STOP_GRACE_S = 2.0
+LISTEN_BACKLOG = 128
+
+
+@dataclass(frozen=True, slots=True)
+class BackendOptions:
+    """Where a backend listens and what it serves; port 0 picks a free one."""
+
+    host: str = "127.0.0.1"
+    otlp_grpc_port: int = 4317
+    otlp_http_port: int = 4318
+    query_port: int = 16686
+    base_path: str = ""
+    jaeger_ui: Path | None = None
+    cors_origins: Sequence[str] = ()
+
+
+class Backend:
+    """Runs the embedded backend over a store, which stays the caller's to close.
+
+    Use it as an async context manager; it serves once entered. PortInUseError where a port is taken. All of it belongs
+    to the event loop that entered it.
+    """
+
+    def __init__(self, store: TelemetryStore, options: BackendOptions | None = None) -> None:
+        self._store = store
+        self._options = options or BackendOptions(otlp_grpc_port=0, otlp_http_port=0, query_port=0)
+        self._feed = Feed()
+        self._ingest = Ingest(store, self._announce)
+        self._running = contextlib.AsyncExitStack()
+        self._addresses: dict[str, str] = {}
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """`host:port` of `otlp_grpc`, `otlp_http` and `query`, once entered."""
+        return dict(self._addresses)
+
+    @property
+    def otlp_endpoint(self) -> str:
+        """The URL for OTEL_EXPORTER_OTLP_ENDPOINT, gRPC."""
+        return f"http://{self._addresses['otlp_grpc']}"
+
+    @property
+    def otlp_http_endpoint(self) -> str:
+        """The URL that `/v1/traces` is added to."""
+        return f"http://{self._addresses['otlp_http']}"
+
+    @property
+    def query_url(self) -> str:
+        """The URL of the query API and the page, base path included."""
+        return f"http://{self._addresses['query']}{self._options.base_path}"
+
+    async def __aenter__(self) -> Self:
+        """Bind every port, then serve."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._running.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop taking requests, store what was taken, let queries end."""
+        await self._running.aclose()
+
+    async def _start(self) -> None:
+        options = self._options
+        query_socket = self._bind("query", options.query_port, "--query-port")
+        http_socket = self._bind("otlp_http", options.otlp_http_port, "--otlp-http-port")
+        app = create_app(
+            self._store,
+            base_path=options.base_path,
+            jaeger_ui=options.jaeger_ui,
+            bound_host=options.host,
+            feed=self._feed,
+        )
+        app.state.endpoints = self._addresses
+        app.state.storage_error = lambda: self._ingest.storage_error
+        self._ingest.start()
+        self._running.push_async_callback(self._ingest.stop)
+        server = otlp_server(self._ingest)
+        self._addresses["otlp_grpc"] = self._bind_grpc(server)
+        await server.start()
+        self._running.push_async_callback(server.stop, STOP_GRACE_S)
+        await self._serve(otlp_http_app(self._ingest, options.cors_origins), http_socket)
+        self._running.callback(close_app, app)
+        await self._serve(app, query_socket)
+        self._running.callback(begin_stop, app)
+
+    async def _serve(self, app: ASGIApp, listening: socket.socket) -> None:
+        server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                ws="none",
+                timeout_graceful_shutdown=round(STOP_GRACE_S),
+            )
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+
+        async def stop() -> None:
+            server.should_exit = True
+            await serving
+
+        self._running.push_async_callback(stop)
+        started = asyncio.create_task(server.has_started.wait())
+        await asyncio.wait((started, serving), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            await serving
+
+    def _bind(self, name: str, port: int, option: str) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._options.host else socket.AF_INET
+        # asyncio switches Nagle's delay off only for sockets that name their protocol: 40 ms an answer otherwise.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._running.callback(bound.close)
+        # On Windows this option lets two processes share a port, which is what must not be.
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((self._options.host, port))
+            bound.listen(LISTEN_BACKLOG)
+        except OSError as error:
+            raise PortInUseError(port, option) from error
+        self._addresses[name] = _address(self._options.host, bound.getsockname()[1])
+        return bound
+
+    def _bind_grpc(self, server: object) -> str:
+        import grpc.aio
+
+        assert isinstance(server, grpc.aio.Server)
+        # gRPC would say on standard error what the caller is about to say better.
+        if self._options.otlp_grpc_port:
+            self._bind("otlp_grpc", self._options.otlp_grpc_port, "--otlp-grpc-port").close()
+        try:
+            port = server.add_insecure_port(_address(self._options.host, self._options.otlp_grpc_port))
+        except RuntimeError as error:
+            raise PortInUseError(self._options.otlp_grpc_port, "--otlp-grpc-port") from error
+        return _address(self._options.host, port)
+
+    def _announce(self, submissions: list[Submission], written: Written) -> None:
+        logs = [part for submission in submissions for part in submission.logs]
+        self._feed.announce(self._store, written.trace_ids, logs)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has one owner of signals, and that is `__main__`."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.has_started = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self.has_started.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals alone."""
+        yield
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

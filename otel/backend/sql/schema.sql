@@ -1,0 +1,90 @@
+-- The tables of the embedded backend's store, version 1 (`PRAGMA user_version`). Times are nanoseconds since the epoch.
+
+CREATE TABLE service (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  seen INTEGER NOT NULL                -- when it was last seen to the hour, so that what has expired can be forgotten
+);
+
+-- Span names by service and kind. `name` is NULL for those past the bound on distinct names.
+CREATE TABLE operation (
+  id INTEGER PRIMARY KEY,
+  service_id INTEGER NOT NULL,
+  name TEXT,
+  kind INTEGER NOT NULL,
+  seen INTEGER NOT NULL
+);
+
+-- A resource or scope with its schema URL, stored once: spans and logs name it by id.
+CREATE TABLE origin (
+  id INTEGER PRIMARY KEY,
+  digest BLOB NOT NULL UNIQUE,
+  is_scope INTEGER NOT NULL,
+  body BLOB NOT NULL,                  -- ResourceSpans or ScopeSpans without spans
+  seen INTEGER NOT NULL
+);
+
+-- One row per trace; keys grow in the order of arrival.
+CREATE TABLE trace (
+  key INTEGER PRIMARY KEY,
+  trace_id BLOB NOT NULL UNIQUE,
+  arrival INTEGER NOT NULL,
+  min_start INTEGER NOT NULL,
+  max_end INTEGER NOT NULL,
+  span_count INTEGER NOT NULL,
+  error_count INTEGER NOT NULL,
+  orphan_count INTEGER NOT NULL,
+  root_start INTEGER,                  -- NULL while no span without a parent is known
+  root_operation_id INTEGER,
+  services BLOB NOT NULL               -- (service id, span count, error count) as three uint32 each
+);
+CREATE INDEX trace_arrival ON trace (arrival);
+
+-- The spans that one transaction brought for one trace.
+CREATE TABLE span_piece (
+  id INTEGER PRIMARY KEY,
+  trace_key INTEGER NOT NULL,
+  identities BLOB NOT NULL,            -- span id, parent id, check of start and name, service id: 24 bytes a span
+  spans BLOB NOT NULL                  -- frames of resource id, scope id and protobuf; see span_blobs.py
+);
+CREATE INDEX span_piece_trace ON span_piece (trace_key, id);
+
+CREATE TABLE compression_dictionary (
+  id INTEGER PRIMARY KEY,
+  body BLOB NOT NULL
+);
+
+-- The search index of a few thousand spans that arrived one after the other; never changed once written.
+CREATE TABLE segment (
+  id INTEGER PRIMARY KEY,
+  last_piece_id INTEGER NOT NULL,      -- pieces past the newest segment's are indexed in memory only
+  min_start INTEGER NOT NULL,
+  max_start INTEGER NOT NULL,
+  min_trace_key INTEGER NOT NULL,
+  max_trace_key INTEGER NOT NULL,
+  columns BLOB NOT NULL                -- start, duration, trace key, operation id and status of each span
+);
+CREATE TABLE segment_postings (
+  id INTEGER PRIMARY KEY,              -- segment id * 64 + bucket
+  body BLOB NOT NULL                   -- hashes of attributes, and which spans have them; see segments.py
+);
+
+CREATE TABLE log (
+  id INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  arrival INTEGER NOT NULL,
+  trace_id BLOB,
+  span_id BLOB,
+  service_id INTEGER NOT NULL,
+  severity INTEGER NOT NULL,
+  resource_id INTEGER NOT NULL,
+  scope_id INTEGER NOT NULL,
+  fingerprint INTEGER NOT NULL UNIQUE, -- the same record sent twice has the same
+  record BLOB NOT NULL
+);
+CREATE INDEX log_time ON log (time, id);
+CREATE INDEX log_trace ON log (trace_id, time, id) WHERE trace_id IS NOT NULL;
+CREATE INDEX log_arrival ON log (arrival);
+
+-- The words of log records. It keeps no text of its own: that is made anew from the record when a row goes.
+CREATE VIRTUAL TABLE log_text USING fts5 (text, content = '', tokenize = 'unicode61 remove_diacritics 0');

@@ -1,0 +1,86 @@
+"""What goes when a store is past its bounds: the traces that arrived first, whole, with their logs.
+
+Time of arrival decides, not the time in the spans: what comes from a wrong clock, or is old and was sent today, must
+not be dropped at once. Each step is a transaction of bounded size, so that writes are never held up for long.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from otel.backend.stores.sqlite.log_rows import delete_logs
+from otel.backend.stores.sqlite.names import Names
+from otel.backend.stores.sqlite.segment_list import SegmentList
+from otel.backend.stores.sqlite.segments import SealedSegment
+from otel.backend.stores.sqlite.span_blobs import HEADER
+
+# One step drops at most so many traces, and so many logs that belong to none of them.
+TRACES_PER_STEP = 1_000
+LOGS_PER_STEP = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What one step dropped."""
+
+    trace_ids: tuple[bytes, ...]
+    log_count: int
+    segments: tuple[SealedSegment, ...]
+
+
+def next_horizon(connection: sqlite3.Connection) -> int | None:
+    """Return the arrival before which the next step drops, for a store past its bytes; None where it is empty."""
+    traces = connection.execute(
+        "SELECT max(arrival), count(*) FROM (SELECT arrival FROM trace ORDER BY arrival LIMIT ?)", (TRACES_PER_STEP,)
+    ).fetchone()
+    logs = connection.execute(
+        "SELECT max(arrival), count(*) FROM (SELECT arrival FROM log ORDER BY arrival LIMIT ?)", (LOGS_PER_STEP,)
+    ).fetchone()
+    ends = [arrival for arrival, count in (traces, logs) if count]
+    return min(ends) + 1 if ends else None
+
+
+def expire_before(
+    connection: sqlite3.Connection, horizon_unix_nano: int, segments: SegmentList, names: Names
+) -> Expired:
+    """Drop what arrived before the horizon, at most one step of it, inside the caller's transaction."""
+    rows = connection.execute(
+        "SELECT key, trace_id FROM trace WHERE arrival < ? ORDER BY arrival, key LIMIT ?",
+        (horizon_unix_nano, TRACES_PER_STEP),
+    ).fetchall()
+    log_ids: list[int] = []
+    for key, trace_id in rows:
+        log_ids += [row[0] for row in connection.execute("SELECT id FROM log WHERE trace_id = ?", (trace_id,))]
+        connection.execute("DELETE FROM span_piece WHERE trace_key = ?", (key,))
+        connection.execute("DELETE FROM trace WHERE key = ?", (key,))
+    log_ids += _lone_logs(connection, horizon_unix_nano)
+    delete_logs(connection, list(dict.fromkeys(log_ids)))
+    first_key = connection.execute("SELECT min(key) FROM trace").fetchone()[0]
+    gone = segments.drop_expired(connection, first_key if first_key is not None else 2**62)
+    if gone:
+        _drop_dictionaries(connection)
+    names.forget_before(connection, horizon_unix_nano)
+    return Expired(tuple(row[1] for row in rows), len(log_ids), tuple(gone))
+
+
+def _lone_logs(connection: sqlite3.Connection, horizon_unix_nano: int) -> list[int]:
+    """Return logs from before the horizon whose trace is not stored."""
+    return [
+        row[0]
+        for row in connection.execute(
+            "SELECT id FROM log WHERE arrival < ? AND (trace_id IS NULL OR NOT EXISTS"
+            " (SELECT 1 FROM trace WHERE trace.trace_id = log.trace_id)) ORDER BY arrival LIMIT ?",
+            (horizon_unix_nano, LOGS_PER_STEP),
+        )
+    ]
+
+
+def _drop_dictionaries(connection: sqlite3.Connection) -> None:
+    """Drop compression dictionaries that no piece uses any more: they grow in the order of pieces."""
+    row = connection.execute(
+        "SELECT substr(spans, 1, ?) FROM span_piece ORDER BY id LIMIT 1", (HEADER.size,)
+    ).fetchone()
+    if row is not None:
+        (oldest_id,) = HEADER.unpack(row[0])
+        connection.execute("DELETE FROM compression_dictionary WHERE id < ?", (oldest_id,))

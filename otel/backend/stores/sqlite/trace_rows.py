@@ -1,0 +1,202 @@
+"""The row of a trace while it grows: what is known of its spans, and how that is read and written.
+
+States of the traces that were written last are kept, so that the next piece of a trace needs no reading. The writer's
+thread only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable
+from zlib import crc32
+
+from otel.backend.ports import ServiceCount, TraceSummary
+from otel.backend.stores.sqlite.names import Names
+
+# span id, parent id (zero for none), check of start and name, service id
+IDENTITY = struct.Struct("<8s8sII")
+SERVICE_COUNT = struct.Struct("<III")
+NO_PARENT = bytes(8)
+# Spans whose identities are remembered over all traces: about 10 MiB.
+MAX_REMEMBERED_SPANS = 40_000
+INT64_MAX = 2**63 - 1
+SUMMARY_COLUMNS = (
+    "trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services, root_start, key"
+)
+
+
+class TraceState:
+    """One trace as its row has it, and the identities of its spans."""
+
+    __slots__ = (
+        "arrival",
+        "error_count",
+        "key",
+        "known",
+        "max_end",
+        "min_start",
+        "missing",
+        "root_operation_id",
+        "root_start",
+        "services",
+        "span_count",
+        "span_ids",
+        "trace_id",
+    )
+
+    def __init__(self, key: int, trace_id: bytes, arrival: int) -> None:
+        self.key = key
+        self.trace_id = trace_id
+        self.arrival = arrival
+        self.min_start = INT64_MAX
+        self.max_end = 0
+        self.span_count = 0
+        self.error_count = 0
+        self.root_start: int | None = None
+        self.root_operation_id: int | None = None
+        self.services: dict[int, list[int]] = {}
+        self.known: set[bytes] = set()
+        self.span_ids: set[bytes] = set()
+        self.missing: dict[bytes, int] = {}
+
+    def add_identity(self, span_id: bytes, parent_id: bytes) -> None:
+        """Note a span's place in the tree."""
+        if span_id not in self.span_ids:
+            self.span_ids.add(span_id)
+            self.missing.pop(span_id, None)
+        if parent_id and parent_id not in self.span_ids:
+            self.missing[parent_id] = self.missing.get(parent_id, 0) + 1
+
+    @property
+    def orphan_count(self) -> int:
+        """How many spans name a parent that is not there."""
+        return sum(self.missing.values())
+
+    def row(self) -> tuple[object, ...]:
+        """Return the values of the trace's row, key last."""
+        services = b"".join(SERVICE_COUNT.pack(each, *counts) for each, counts in self.services.items())
+        return (
+            self.trace_id,
+            self.arrival,
+            min(self.min_start, INT64_MAX),
+            min(self.max_end, INT64_MAX),
+            self.span_count,
+            self.error_count,
+            self.orphan_count,
+            self.root_start if self.root_start is None else min(self.root_start, INT64_MAX),
+            self.root_operation_id,
+            services,
+            self.key,
+        )
+
+
+class TraceStates:
+    """The states of traces, by trace id; the least recently used are forgotten past a bound."""
+
+    def __init__(self) -> None:
+        self._states: OrderedDict[bytes, TraceState] = OrderedDict()
+        self._next_key = 1
+        self._remembered_spans = 0
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Forget every state and read which key comes next."""
+        self._states.clear()
+        self._remembered_spans = 0
+        highest = connection.execute("SELECT max(key) FROM trace").fetchone()[0] or 0
+        # Keys of traces that expired must not come again: the index may still name them.
+        indexed = connection.execute("SELECT max(max_trace_key) FROM segment").fetchone()[0] or 0
+        self._next_key = max(self._next_key, highest + 1, indexed + 1)
+
+    def of(self, connection: sqlite3.Connection, trace_id: bytes, now_unix_nano: int) -> TraceState:
+        """Return a trace's state, read or new."""
+        state = self._states.get(trace_id)
+        if state is not None:
+            self._states.move_to_end(trace_id)
+            return state
+        state = _stored(connection, trace_id)
+        if state is None:
+            state = TraceState(self._next_key, trace_id, now_unix_nano)
+            self._next_key += 1
+        self._states[trace_id] = state
+        self._remembered_spans += state.span_count
+        return state
+
+    def forget(self, trace_ids: Iterable[bytes]) -> None:
+        """Forget traces that expired."""
+        for trace_id in trace_ids:
+            state = self._states.pop(trace_id, None)
+            if state is not None:
+                self._remembered_spans -= state.span_count
+
+    def write(self, connection: sqlite3.Connection, touched: Iterable[TraceState], added_spans: int) -> None:
+        """Write the rows of traces that grew, then forget the oldest states past the bound."""
+        connection.executemany(
+            "INSERT INTO trace (trace_id, arrival, min_start, max_end, span_count, error_count, orphan_count,"
+            " root_start, root_operation_id, services, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET min_start = excluded.min_start, max_end = excluded.max_end,"
+            " span_count = excluded.span_count, error_count = excluded.error_count,"
+            " orphan_count = excluded.orphan_count, root_start = excluded.root_start,"
+            " root_operation_id = excluded.root_operation_id, services = excluded.services",
+            [state.row() for state in touched],
+        )
+        self._remembered_spans += added_spans
+        while self._remembered_spans > MAX_REMEMBERED_SPANS and len(self._states) > 1:
+            _, state = self._states.popitem(last=False)
+            self._remembered_spans -= state.span_count
+
+
+def identity_check(start: int, name: str) -> int:
+    """Return 32 bits of a span's start and name: with its span id they tell whether it came before."""
+    return crc32(name.encode("utf-8", "surrogatepass"), start & 0xFFFFFFFF ^ start >> 32)
+
+
+def summary_of(row: tuple[object, ...], names: Names) -> TraceSummary:
+    """Make a summary of a row of SUMMARY_COLUMNS."""
+    trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services, *_ = row
+    assert isinstance(services, bytes)
+    assert isinstance(trace_id, bytes)
+    root = names.operations.get(root_operation_id) if isinstance(root_operation_id, int) else None
+    counts = [
+        ServiceCount(names.service_names.get(service_id, ""), spans, errors)
+        for service_id, spans, errors in SERVICE_COUNT.iter_unpack(services)
+    ]
+    return TraceSummary(
+        trace_id=trace_id,
+        root_service=root.service if root else "",
+        root_operation=(root.name or "") if root else "",
+        min_start_unix_nano=_integer(min_start),
+        max_end_unix_nano=_integer(max_end),
+        span_count=_integer(span_count),
+        error_span_count=_integer(error_count),
+        orphan_span_count=_integer(orphan_count),
+        services=tuple(sorted(counts, key=lambda each: each.name)),
+    )
+
+
+def _integer(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _stored(connection: sqlite3.Connection, trace_id: bytes) -> TraceState | None:
+    row = connection.execute(
+        "SELECT key, arrival, min_start, max_end, span_count, error_count, root_start, root_operation_id, services"
+        " FROM trace WHERE trace_id = ?",
+        (trace_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    state = TraceState(row[0], trace_id, row[1])
+    state.min_start, state.max_end, state.span_count, state.error_count = row[2:6]
+    state.root_start, state.root_operation_id = row[6:8]
+    for service_id, spans, errors in SERVICE_COUNT.iter_unpack(row[8]):
+        state.services[service_id] = [spans, errors]
+    for (identities,) in connection.execute(
+        "SELECT identities FROM span_piece WHERE trace_key = ? ORDER BY id", (state.key,)
+    ):
+        for span_id, parent_id, check, _ in IDENTITY.iter_unpack(identities):
+            state.known.add(span_id + check.to_bytes(4, "little"))
+            state.add_identity(span_id, b"" if parent_id == NO_PARENT else parent_id)
+    return state

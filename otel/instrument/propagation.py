@@ -1,0 +1,106 @@
+"""The caller's context out of gRPC metadata, and ours into it.
+
+Almost every call carries a `traceparent` and nothing else. That case is written out here, for the W3C propagators
+alone; the unusual (another propagator, baggage, `tracestate`, another version) is left to the propagator itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from grpc.aio import Metadata as AioMetadata
+from opentelemetry import baggage, propagate
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.grpc import _client as library
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import Getter, TextMapPropagator
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+Metadata = Sequence[tuple[str, Any]]
+
+TRACEPARENT: Final = "traceparent"
+_USUAL: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+class _JoinedGetter(Getter[dict[str, str]]):
+    def get(self, carrier: dict[str, str], key: str) -> list[str] | None:
+        value = carrier.get(key)
+        return None if value is None else [value]
+
+    def keys(self, carrier: dict[str, str]) -> list[str]:
+        return list(carrier)
+
+
+_GETTER = _JoinedGetter()
+
+
+class ContextReader:
+    """Reads a remote context with one propagator; immutable, safe in any thread."""
+
+    def __init__(self, propagator: TextMapPropagator) -> None:
+        self._propagator = propagator
+        self._fields = frozenset(propagator.fields)
+        self._is_w3c = is_w3c(propagator)
+
+    def extract(self, metadata: Metadata) -> Context:
+        """Return the caller's context on top of an empty one, never of the one that the server was started in.
+
+        Metadata is bounded by gRPC itself, baggage by its propagator (8 KiB, 180 members). Of a key that comes twice
+        (`baggage`, `tracestate`) the values are joined by a comma, as HTTP says; the library keeps the last one.
+        """
+        carrier: dict[str, str] = {}
+        for key, value in metadata:
+            if key in self._fields and isinstance(value, str):
+                carrier[key] = f"{carrier[key]},{value}" if key in carrier else value
+        if not carrier:
+            return Context()
+        if self._is_w3c and len(carrier) == 1 and TRACEPARENT in carrier:
+            parent = _usual_parent(carrier[TRACEPARENT])
+            if parent is not None:
+                return set_span_in_context(NonRecordingSpan(parent), Context())
+        return self._propagator.extract(carrier, Context(), _GETTER)
+
+
+def with_context(metadata: Iterable[tuple[str, Any]] | None, span_context: SpanContext) -> AioMetadata:
+    """Return a copy of `metadata` with the current context as the global propagator writes it.
+
+    `span_context` is the current span's.
+    """
+    copied = AioMetadata(*metadata) if metadata else AioMetadata()
+    if TRACEPARENT not in copied and _is_usual(span_context):  # type: ignore[comparison-overlap]  # keys are what it has
+        trace_id, span_id, flags = span_context.trace_id, span_context.span_id, span_context.trace_flags
+        copied.add(TRACEPARENT, f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}")
+    else:
+        propagate.inject(copied, setter=library._carrier_setter)
+    return copied
+
+
+@lru_cache(maxsize=8)
+def is_w3c(propagator: TextMapPropagator) -> bool:
+    """Say whether `propagator` reads and writes `traceparent` as W3C Trace Context says, and besides only baggage."""
+    parts = propagator._propagators if type(propagator) is CompositePropagator else (propagator,)
+    kinds = {type(part) for part in parts}
+    return TraceContextTextMapPropagator in kinds and kinds <= {TraceContextTextMapPropagator, W3CBaggagePropagator}
+
+
+def _is_usual(span_context: SpanContext) -> bool:
+    return (
+        span_context.is_valid
+        and not span_context.trace_state
+        and not baggage.get_all()
+        and is_w3c(propagate.get_global_textmap())
+    )
+
+
+def _usual_parent(header: str) -> SpanContext | None:
+    found = _USUAL.fullmatch(header)
+    if found is None:
+        return None
+    trace_id, span_id, flags = (int(digits, 16) for digits in found.groups())
+    parent = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    return parent if parent.is_valid else None

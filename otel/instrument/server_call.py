@@ -1,0 +1,242 @@
+"""One RPC on its server: collects the signals of its ending and ends its span when the RPC's task is done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+import weakref
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
+
+import grpc
+import grpc.aio
+from grpc._cython import cygrpc
+
+from otel.instrument import semconv
+from otel.instrument.call_record import CallRecord
+from otel.instrument.endings import DEADLINE_SLACK_S, Ending, ServerSignals, server_ending
+from otel.instrument.exceptions import exception_was_logged, mark_exception_logged
+from otel.instrument.peers import peer_attributes
+
+current_server_call: ContextVar[ServerCall] = ContextVar("tracelab_server_call")
+NEVER: Final = float("inf")
+# When to look whether a cancel came before the deadline: early enough that a busy loop still looks in time.
+NEAR_DEADLINE_S: Final = 2 * DEADLINE_SLACK_S
+
+
+class ServerStop:
+    """When this process's server begins to cancel calls: shared by `Telemetry.server_stopping` and its interceptors."""
+
+    def __init__(self) -> None:
+        self._begins_s = NEVER
+
+    def begin(self, grace_s: float) -> None:
+        """Say that the server stops now and cancels what still runs after `grace_s`."""
+        self._begins_s = min(self._begins_s, time.monotonic() + grace_s - DEADLINE_SLACK_S)
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Say whether a call cancelled at this moment was cancelled by the server itself."""
+        return time.monotonic() >= self._begins_s
+
+
+class ServedContext(Protocol):
+    """The part of a servicer context that tracing reads; grpc.aio's has it, a plain `def` servicer's is observed."""
+
+    def code(self) -> Any: ...  # noqa: D102
+    def details(self) -> str: ...  # noqa: D102
+    def done(self) -> bool: ...  # noqa: D102
+    def peer(self) -> str: ...  # noqa: D102
+    def time_remaining(self) -> float | None: ...  # noqa: D102
+
+
+class Requests(Protocol):
+    """The requests of a streaming RPC, as far as its ending depends on them."""
+
+    @property
+    def is_awaited(self) -> bool: ...  # noqa: D102
+
+
+class ServerCall:
+    """One RPC's signals. Lives in the RPC's task; a plain `def` servicer touches it from its thread.
+
+    `record`'s span is ended by the task's done callback, which gRPC's task reaches for every ending, also for those
+    where no servicer method was called. A busy loop calls it long after the client has its answer, so the span of an
+    answered call ends at the moment that `answered` noted.
+    """
+
+    __slots__ = (
+        "_answered_unix_nano",
+        "_cancelled_before_deadline",
+        "_context",
+        "_error",
+        "_error_was_logged",
+        "_is_known_method",
+        "_left_s",
+        "_loop",
+        "_near_deadline",
+        "_requests",
+        "_stop",
+        "_task",
+        "_was_aborted",
+        "_was_stopping",
+        "record",
+    )
+
+    def __init__(self, record: CallRecord, stop: ServerStop) -> None:
+        self.record = record
+        self._stop = stop
+        self._context: ServedContext | None = None
+        self._error: BaseException | None = None
+        self._error_was_logged = False
+        self._was_aborted = False
+        self._was_stopping = False
+        self._is_known_method = True
+        self._left_s: float | None = None
+        self._answered_unix_nano: int | None = None
+        self._cancelled_before_deadline = False
+        self._near_deadline: asyncio.TimerHandle | None = None
+        self._requests: Requests | None = None
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a server interceptor runs outside a task: this grpcio is not the pinned one")
+        # The task holds this object, by its context: held in turn, each call would wait for the garbage collector.
+        self._task = weakref.ref(task)
+        self._loop = task.get_loop()
+        if record.is_observed:
+            task.add_done_callback(self._end)
+
+    def unknown_method(self) -> None:
+        """Note that the server knows no such method."""
+        self._is_known_method = False
+
+    def reads_requests(self, requests: Requests) -> None:
+        """Note the stream of requests that the servicer is given."""
+        self._requests = requests
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Say whether the RPC's task was asked to stop."""
+        task = self._task()
+        return task is not None and task.cancelling() > 0
+
+    def reached(self, context: ServedContext, *, in_thread: bool = False) -> None:
+        """Note that the servicer method is about to run, and what only its context tells."""
+        if not self.record.is_observed:
+            return
+        self._context = context
+        remaining_s = context.time_remaining()
+        if self.record.is_recording:
+            self.record.late_attributes.update(peer_attributes(context.peer()))
+            if remaining_s is not None:
+                self.record.late_attributes[semconv.TIME_REMAINING_S] = remaining_s
+        if remaining_s is not None and remaining_s > NEAR_DEADLINE_S:
+            if in_thread:
+                self._loop.call_soon_threadsafe(self._watch_deadline, remaining_s)
+            else:
+                self._watch_deadline(remaining_s)
+
+    def left(self, error: BaseException | None = None) -> None:
+        """Note that the servicer method is over, how, and how much of the deadline was left at that moment.
+
+        An exception that nobody has logged yet is logged here, in its own context and with its stack.
+        """
+        if self._context is not None:
+            self._left_s = self._context.time_remaining()
+        self._was_stopping = self._stop.is_cancelling
+        if isinstance(error, grpc.aio.AbortError):
+            self._was_aborted = True
+            self._error = error
+        elif isinstance(error, cygrpc.InternalError):
+            self._error = error  # a write into a call that is over, most likely: the cancel may come a moment later
+            self._error_was_logged = exception_was_logged(error)
+            mark_exception_logged(error)
+        elif isinstance(error, Exception):
+            self.failed(error)
+        self.answered()
+
+    def answered(self) -> None:
+        """Note that answer or status go to gRPC now: the servicer is left, and then a unary answer is serialized."""
+        self._answered_unix_nano = time.time_ns()
+
+    def failed(self, error: Exception) -> None:
+        """Note an exception that nobody handles, of the servicer or of a (de)serializer; log it unless it was."""
+        self._error = error
+        if not exception_was_logged(error):
+            mark_exception_logged(error)
+            self.record.log_exception(semconv.SERVER_CALL_EXCEPTION, error)
+
+    def _watch_deadline(self, remaining_s: float) -> None:
+        if self.record.has_ended:
+            return
+        # A cancelled timer stays in its loop for a while, and with it its context: an empty one holds no call.
+        self._near_deadline = self._loop.call_later(
+            remaining_s - NEAR_DEADLINE_S, self._deadline_is_near, context=contextvars.Context()
+        )
+
+    def _deadline_is_near(self) -> None:
+        # A loop that was blocked calls this too late, when a cancel may be the deadline's own: then nothing is known.
+        remaining_s = None if self._context is None else self._context.time_remaining()
+        is_in_time = remaining_s is not None and remaining_s > DEADLINE_SLACK_S
+        self._cancelled_before_deadline = is_in_time and self.is_cancelled
+
+    def _end(self, _task: asyncio.Task[Any]) -> None:
+        if self._near_deadline is not None:
+            self._near_deadline.cancel()
+        if self._went_well():
+            self.record.end(_OK, self._answered_unix_nano)
+        else:
+            self._end_as_signalled()
+        self._requests = None  # it holds this call in turn
+
+    def _went_well(self) -> bool:
+        """Say whether the servicer just returned, as most do: then there is nothing to weigh in `server_ending`."""
+        context = self._context
+        return (
+            context is not None
+            and self._error is None
+            and (self._left_s is None or self._left_s > 0.0)
+            and not self.is_cancelled
+            and context.done()
+            and context.code() in _UNSET
+        )
+
+    def _end_as_signalled(self) -> None:
+        if self._context is None and self._is_known_method:
+            self.record.late_attributes[semconv.HANDLER_REACHED] = False
+        signals = self._signals()
+        if isinstance(self._error, cygrpc.InternalError) and not (signals.was_cancelled or self._error_was_logged):
+            self.record.log_exception(semconv.SERVER_CALL_EXCEPTION, self._error)
+        ending = server_ending(signals)
+        if signals.was_cancelled and ending.code is None:
+            self.record.late_attributes[semconv.CUT_SHORT] = True
+        self.record.end(ending, self._answered_unix_nano if signals.is_answered else None)
+
+    def _signals(self) -> ServerSignals:
+        context = self._context
+        if context is None:
+            return ServerSignals(is_known_method=self._is_known_method, is_reached=False, error=self._error)
+        return ServerSignals(
+            code=_status_code(context.code()),
+            details=context.details() or "",
+            error=self._error,
+            was_aborted=self._was_aborted,
+            was_cancelled=self.is_cancelled or not context.done(),
+            awaited_request=self._requests is not None and self._requests.is_awaited,
+            remaining_s=self._left_s,
+            cancelled_before_deadline=self._cancelled_before_deadline,
+            is_stopping=self._was_stopping,
+        )
+
+
+_OK: Final = Ending(grpc.StatusCode.OK)
+_UNSET: Final = (None, 0, grpc.StatusCode.OK)
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def _status_code(code: Any) -> grpc.StatusCode | None:
+    """Read a servicer context's code: None or OK's number where it was never set, an enum or its number else."""
+    if code is None or isinstance(code, grpc.StatusCode):
+        return code
+    return _CODES.get(code)

@@ -1,0 +1,208 @@
+"""The readers' only door to traces and logs: Jaeger's query API v3 and our log API, over HTTP.
+
+Works on the embedded backend and on a Jaeger v2; what an engine leaves out, doubles or disorders is put right here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from otel.analysis.model import LogRecord, Span, Trace
+from otel.analysis.otlp_json import log_records_from_otlp_json, spans_from_otlp_json, traces_from_spans
+from otel.analysis.span_event_logs import each_record_once, logs_of_span_events
+from otel.query.errors import (
+    BackendUnreachableError,
+    NoLogStoreError,
+    QueryRefusedError,
+    TraceNotCompleteError,
+    UnreadableAnswerError,
+)
+from otel.query.http import JsonEndpoint, make_client
+from otel.query.values import BackendStatus, LogPage, LogSearch, Operation, TraceSearch, TraceSummary
+from otel.query.wire import log_params, names_from, operations_from, padded_trace_id, search_params, summaries_from
+
+POLL_INTERVAL_S = 0.03
+_ANY = TraceSearch()
+_START_HINT = "start one with ./lab up --only backend, or name another with LAB_QUERY_URL"
+_LOGS_HINT = "start one with ./lab up --only backend, or name another with LAB_LOGS_URL"
+
+
+class TraceQuery:
+    """Asks a trace backend. Synchronous, safe to share between threads; close it, or use it as context manager.
+
+    `logs_url` is where the log API is, if elsewhere. Every method raises QueryError, whose text is for a person.
+    """
+
+    def __init__(
+        self,
+        query_url: str,
+        logs_url: str | None = None,
+        timeout_s: float = 10.0,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._client = make_client(query_url, timeout_s, transport)
+        self._traces = JsonEndpoint(query_url, self._client, _START_HINT)
+        self._logs = JsonEndpoint(logs_url, self._client, _LOGS_HINT) if logs_url else self._traces
+        self._clock = clock
+
+    @property
+    def query_url(self) -> str:
+        """The backend's base URL, without a slash at the end."""
+        return self._traces.url
+
+    def services(self) -> list[str]:
+        """Name the services that sent spans, sorted."""
+        return names_from(self._traces.get_known("/api/v3/services"))
+
+    def operations(self, service_name: str) -> list[Operation]:
+        """Name what a service does, sorted; empty for an unknown service."""
+        return operations_from(self._traces.get_known("/api/v3/operations", {"service": service_name}))
+
+    def trace(self, trace_id: str) -> Trace | None:
+        """Read a whole trace; None while the backend has not got it."""
+        wanted = padded_trace_id(trace_id)
+        answer = self._traces.get(f"/api/v3/traces/{wanted}")
+        if answer is None:
+            return None
+        found = {trace.trace_id: trace for trace in traces_from_spans(_cleaned(_result(answer)))}
+        return found.get(wanted)
+
+    def trace_summaries(self, search: TraceSearch = _ANY) -> list[TraceSummary]:
+        """Find traces, newest first, at most `search.limit`."""
+        try:
+            found = self._summaries(search)
+        except QueryRefusedError:
+            if search.service_name:
+                raise
+            # Some storages search by service only: ask for each, and join the answers.
+            found = [hit for name in self.services() for hit in self._summaries(replace(search, service_name=name))]
+        once = {summary.trace_id: summary for summary in found}
+        newest_first = sorted(once.values(), key=lambda hit: (-hit.start_time_unix_nano, hit.trace_id))
+        return newest_first[: search.limit]
+
+    def latest_trace_id(self) -> str | None:
+        """Give the id of the trace whose root started last; None when there is no trace."""
+        found = self.trace_summaries(TraceSearch(limit=100))
+        return found[0].trace_id if found else None
+
+    def logs(self, search: LogSearch) -> LogPage:
+        """Read one page of log records, oldest first.
+
+        Where there is no log API the records are rebuilt from the events of the trace's spans, which takes a
+        `trace_id`; without one NoLogStoreError says so.
+        """
+        answer = self._log_answer(log_params(search))
+        if answer is not None:
+            records = log_records_from_otlp_json(_result(answer))
+            cursor = answer.get("nextCursor")
+            return LogPage(tuple(each_record_once(records)), cursor if isinstance(cursor, str) else "")
+        if not search.trace_id:
+            raise NoLogStoreError(f"{self._logs.url} keeps no logs apart from the events of a trace", _LOGS_HINT)
+        trace = self.trace(search.trace_id)
+        found = logs_of_span_events(trace.spans) if trace else []
+        records = [record for record in each_record_once(found) if _matches(record, search)]
+        return LogPage(tuple(records[: search.limit]), from_span_events=True)
+
+    def logs_of_trace(self, trace_id: str, trace: Trace | None = None) -> LogPage:
+        """Read every log record of a trace, each once: from the log store, and from the events of `trace` if given."""
+        search = LogSearch(trace_id=padded_trace_id(trace_id))
+        page = self.logs(search)
+        records = list(page.records)
+        while page.next_cursor and page.records:
+            page = self.logs(replace(search, cursor=page.next_cursor))
+            records += page.records
+        events = logs_of_span_events(trace.spans) if trace else []
+        return LogPage(tuple(each_record_once([*records, *events])), from_span_events=page.from_span_events)
+
+    def status(self) -> BackendStatus:
+        """Say what answers; raises BackendUnreachableError when nothing does."""
+        try:
+            details = self._traces.get("/status")
+        except (UnreadableAnswerError, QueryRefusedError):
+            details = None
+        self.services()
+        has_logs = self._log_answer({"limit": "1"}) is not None
+        own_logs = has_logs and self._logs is self._traces
+        return BackendStatus("embedded" if own_logs else "jaeger", has_logs, details or {})
+
+    def wait_for_trace(
+        self, trace_id: str, *, until: Callable[[Trace], bool] = lambda _: True, within_s: float = 10.0
+    ) -> Trace:
+        """Poll until the trace is there and `until` holds for it; TraceNotCompleteError at the deadline.
+
+        A backend that does not answer is asked again until then. The error's `seen` is the last version, or None.
+        """
+        deadline_s = time.monotonic() + within_s
+        while True:
+            seen: Trace | None = None
+            failure: BackendUnreachableError | None = None
+            try:
+                seen = self.trace(trace_id)
+            except BackendUnreachableError as error:
+                failure = error
+            if seen is not None and until(seen):
+                return seen
+            if time.monotonic() >= deadline_s:
+                if failure is not None:
+                    raise failure
+                raise TraceNotCompleteError(trace_id, seen, within_s, self.query_url)
+            time.sleep(POLL_INTERVAL_S)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _summaries(self, search: TraceSearch) -> list[TraceSummary]:
+        params = search_params(search, self._clock())
+        return summaries_from(self._traces.get_known("/api/v3/trace-summaries", params))
+
+    def _log_answer(self, params: dict[str, str]) -> dict[str, Any] | None:
+        try:
+            return self._logs.get("/api/lab/logs", params)
+        except UnreadableAnswerError:
+            # A single-page application answers every unknown path with its page.
+            if self._logs is self._traces:
+                return None
+            raise
+
+
+def _result(answer: dict[str, Any]) -> dict[str, Any]:
+    result = answer.get("result", answer)
+    return result if isinstance(result, dict) else {}
+
+
+def _cleaned(obj: dict[str, Any]) -> list[Span]:
+    return [_without_warnings(span) for span in spans_from_otlp_json(obj)]
+
+
+def _without_warnings(span: Span) -> Span:
+    kept = {key: value for key, value in span.attributes.items() if not key.startswith("@jaeger@")}
+    return span if len(kept) == len(span.attributes) else replace(span, attributes=kept)
+
+
+def _matches(record: LogRecord, search: LogSearch) -> bool:
+    text = " ".join((record.event_name, repr(record.body), repr(dict(record.attributes)))).lower()
+    return (
+        (not search.span_id or record.span_id == search.span_id)
+        and (not search.service_name or record.service_name == search.service_name)
+        and record.severity_number >= search.severity_min
+        and (search.time_min_unix_nano is None or record.time_unix_nano >= search.time_min_unix_nano)
+        and (search.time_max_unix_nano is None or record.time_unix_nano <= search.time_max_unix_nano)
+        and search.text.lower() in text
+    )

@@ -1,0 +1,111 @@
+"""GET with JSON in the answer, and every way in which that fails as a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from otel.query.errors import BackendUnreachableError, QueryRefusedError, UnreadableAnswerError
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def make_client(url: str, timeout_s: float, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """Make a client for `url`; the environment's proxies are for other machines only."""
+    return httpx.Client(
+        timeout=timeout_s,
+        transport=transport,
+        trust_env=_host(url) not in _LOOPBACK,
+        follow_redirects=True,
+        headers={"accept": "application/json"},
+    )
+
+
+class JsonEndpoint:
+    """One backend by its base URL. Safe to share between threads, as httpx's client is."""
+
+    def __init__(self, url: str, client: httpx.Client, hint: str) -> None:
+        self.url = url.rstrip("/")
+        self._client = client
+        self._hint = hint
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any] | None:
+        """Ask for `path`; None for a 404. Raises QueryError."""
+        try:
+            response = self._client.get(self.url + path, params=dict(params or {}))
+        except httpx.TimeoutException as error:
+            raise BackendUnreachableError(
+                f"the trace backend at {self.url} did not answer within {_timeout_text(self._client)}", self._hint
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise BackendUnreachableError(
+                f"no trace backend answers at {self.url} ({_reason(error)})", self._hint
+            ) from error
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if response.is_error:
+            raise QueryRefusedError(
+                f"{self.url} refused the question: {_error_message(response)}", response.status_code
+            )
+        return self._object(response)
+
+    def get_known(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Ask for a path that every Jaeger query API has: there a 404 means that something else answers."""
+        answer = self.get(path, params)
+        if answer is None:
+            raise self._unreadable(f"404 for {path}")
+        return answer
+
+    def _unreadable(self, seen: str) -> UnreadableAnswerError:
+        return UnreadableAnswerError(
+            f"{self.url} answers, but not as a Jaeger query API does ({seen})",
+            "name the query API with LAB_QUERY_URL, such as http://127.0.0.1:16686",
+        )
+
+    def _object(self, response: httpx.Response) -> dict[str, Any]:
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._unreadable(response.headers.get("content-type", "no content type"))
+        return answer
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # no URL, as the first question will say
+        return None
+
+
+def _error_message(response: httpx.Response) -> str:
+    # Jaeger sends its JSON errors as text/plain, so the content type says nothing.
+    try:
+        body = json.loads(response.text)
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        error = body.get("error")
+        candidates = [error.get("message") if isinstance(error, dict) else error, body.get("detail"), body.get("title")]
+        for message in candidates:
+            if isinstance(message, str) and message:
+                return message
+    return f"HTTP {response.status_code}"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).lower()
+    if "refused" in text:
+        return "connection refused"
+    if "name or service not known" in text or "nodename" in text or "resolution" in text:
+        return "host name not found"
+    return text or type(error).__name__
+
+
+def _timeout_text(client: httpx.Client) -> str:
+    return f"{client.timeout.read:g} s" if client.timeout.read is not None else "the time allowed"

@@ -1,0 +1,1 @@
+"""The web page that the embedded backend serves, and the exported file made from the same modules."""

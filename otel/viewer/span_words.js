@@ -1,0 +1,72 @@
+// What a span says about its call, as short notes: status, deadline, attempts, messages. Words first, colour never alone.
+
+import { duration, plain } from "./format.js";
+
+/** Short notes on a span's row, most telling first: `[{text, tone, title}]`, tone "" or "warn". */
+export function spanNotes(span) {
+  const raw = span.raw;
+  return [
+    span.attempts.length > 1 && {
+      text: `${span.attempts.length} attempts`,
+      tone: "warn",
+      title: "the call was tried more than once",
+    },
+    span.attempt && { text: `attempt ${span.attempt}`, tone: "", title: "which try of its call this is" },
+    raw.timeoutS !== null &&
+      raw.timeoutS !== undefined && {
+        text: `deadline ${seconds(raw.timeoutS)}`,
+        tone: "",
+        title: "the time that the caller allowed",
+      },
+    raw.timeRemainingS !== null &&
+      raw.timeRemainingS !== undefined && {
+        text: `${seconds(raw.timeRemainingS)} left`,
+        tone: raw.timeRemainingS <= 0 ? "warn" : "",
+        title: "what was left of the deadline when the call arrived",
+      },
+    messageNote(raw),
+    raw.outlivesParentByNano && {
+      text: `outlives parent +${duration(raw.outlivesParentByNano)}`,
+      tone: "warn",
+      title: "the parent did not wait for the end of this span",
+    },
+    raw.isOrphan && {
+      text: "parent not received",
+      tone: "warn",
+      title: "the span that started this one is not in the trace",
+    },
+  ].filter(Boolean);
+}
+
+/** The status to print: the gRPC status where there is one, `ERROR` for another failure, "" for nothing to say. */
+export function statusWord(span) {
+  if (span.status) return plain(span.status, 40);
+  return span.error ? "ERROR" : "";
+}
+
+/** One sentence for a reader who does not see the bar. */
+export function spanSentence(span) {
+  const words = [
+    `${plain(span.service, 60)} ${plain(span.operation, 120)}`,
+    span.kind !== "unspecified" && span.kind,
+    statusWord(span),
+    duration(span.duration),
+    `starts at ${duration(span.start)}`,
+    span.criticalTime > 0 && `${duration(span.criticalTime)} on the critical path`,
+    ...spanNotes(span).map((note) => note.text),
+  ];
+  return words.filter(Boolean).join(", ");
+}
+
+/** Seconds (a number) as a length of time. */
+export function seconds(value) {
+  return value < 0 ? `−${duration(-value * 1e9)}` : duration(value * 1e9);
+}
+
+/** `↑3 ↓12` for a stream; one message each way is what every unary call has, so it goes without saying. */
+function messageNote(raw) {
+  const [sent, received] = [raw.sentMessageCount, raw.receivedMessageCount];
+  const known = [sent, received].some((number) => number !== null && number !== undefined);
+  if (!known || ((sent ?? 1) === 1 && (received ?? 1) === 1)) return null;
+  return { text: `↑${sent ?? "?"} ↓${received ?? "?"}`, tone: "", title: "messages sent and received" };
+}

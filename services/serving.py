@@ -1,0 +1,205 @@
+"""Serving a gRPC service: what the three share, and what any servicer of these contracts can be served by.
+
+`run` is a whole `main()`; `running` serves inside somebody else's event loop, a lesson's or a test's. Interceptors
+stand in this order, outermost first: tracing, errors (which also writes `rpc.finished`), witness, faults. The witness
+stands there because a fault takes the handler's place, and because it shall see what was raised, not the status made
+of it.
+
+A stop goes: health says NOT_SERVING, open watches end, new calls are refused, calls in flight get `grace_s`; then
+channels close and telemetry is flushed, within a bound of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from generated import order_pb2, report_pb2, user_pb2
+from otel.instrument import SettingsError, Telemetry, TelemetrySettings, configure
+from services.binding import BindError, bind, write_ready_file
+from services.error_interceptor import ErrorInterceptor
+from services.fault_forwarding import fault_forwarders
+from services.fault_text import methods_of
+from services.faults import FaultInterceptor
+from services.health import EndingHealthServicer
+from services.options import EXIT_USAGE, ChannelOption, ServingOptions, parse_options
+from services.retries import retry_service_config
+from services.stopping import stop_at_end_of_stdin, stop_signals
+from services.witness import Witness, WitnessFileError, WitnessInterceptor
+
+__all__ = ["RunningServer", "Service", "ServingOptions", "Telemetry", "open_channel", "run", "running", "serve"]
+
+log = structlog.get_logger()
+
+CONTRACTS = (user_pb2.DESCRIPTOR, order_pb2.DESCRIPTOR, report_pb2.DESCRIPTOR)
+EXIT_FAILURE = 1
+EXIT_PORT_IN_USE = 3
+TELEMETRY_SHUTDOWN_S = 3.0
+# Past its own bound a shutdown hangs in a library; the process ends all the same.
+TELEMETRY_ABANDONED_AFTER_S = TELEMETRY_SHUTDOWN_S + 1.0
+# A service behind that restarts is found again in a moment; gRPC's own first wait is a second.
+RECONNECT_OPTIONS: tuple[ChannelOption, ...] = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A servicer and what is said about it.
+
+    `name` is its `service.name`; `service_names` are the fully qualified gRPC services for health and reflection;
+    `on_stopping` is called when a stop begins, so that calls without an end of their own can end.
+    """
+
+    name: str
+    service_names: tuple[str, ...]
+    add_to: Callable[[grpc.aio.Server], None]
+    on_stopping: Callable[[], None] = field(default=lambda: None)
+
+    @property
+    def domain(self) -> str:
+        """The domain of its ErrorInfo."""
+        return f"{self.name}.tracelab"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that takes calls, and the address at which clients on this machine reach it."""
+
+    address: str
+    server: grpc.aio.Server
+    health: EndingHealthServicer
+
+
+@asynccontextmanager
+async def running(service: Service, options: ServingOptions, telemetry: Telemetry) -> AsyncIterator[RunningServer]:
+    """Serve until the block ends, then stop gracefully; telemetry stays open.
+
+    Raises BindError if the port can't be had. Must not be entered inside a span: every call would start in its context.
+    """
+    with ExitStack() as closing:
+        errors = ErrorInterceptor(service.domain)
+        server = grpc.aio.server(
+            interceptors=_interceptors(errors, options, telemetry, closing),
+            options=_merged([("grpc.so_reuseport", 0)], options.channel_options),
+        )
+        service.add_to(server)
+        health = EndingHealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        reflection.enable_server_reflection(
+            (
+                *service.service_names,
+                reflection.SERVICE_NAME,
+                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            ),
+            server,
+        )
+        address = bind(server, options.host, options.port)
+        await server.start()
+        for name in service.service_names:
+            await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        log.info("server.started", address=address, allow_faults=options.allow_faults)
+        try:
+            yield RunningServer(address, server, health)
+        finally:
+            await health.enter_graceful_shutdown()
+            telemetry.server_stopping(options.grace_s)
+            errors.server_stopping(options.grace_s)
+            service.on_stopping()
+            await server.stop(options.grace_s)
+            log.info("server.stopped", address=address)
+
+
+def _interceptors(
+    errors: ErrorInterceptor, options: ServingOptions, telemetry: Telemetry, closing: ExitStack
+) -> Sequence[grpc.aio.ServerInterceptor]:
+    interceptors: list[grpc.aio.ServerInterceptor] = [*telemetry.server_interceptors(), errors]
+    if options.witness_file is not None:
+        witness = Witness(options.witness_file)
+        closing.callback(witness.close)
+        interceptors.append(WitnessInterceptor(witness))
+    if options.allow_faults:
+        interceptors.append(FaultInterceptor(methods_of(CONTRACTS)))
+    return interceptors
+
+
+def _merged(defaults: Sequence[ChannelOption], given: Sequence[ChannelOption]) -> list[ChannelOption]:
+    """Return the defaults, replaced by name where an option was given."""
+    return list(dict([*defaults, *given]).items())
+
+
+def open_channel(telemetry: Telemetry, address: str, options: ServingOptions) -> grpc.aio.Channel:
+    """Return a traced channel to a service behind, which repeats what the contracts allow; its owner closes it."""
+    defaults = [*RECONNECT_OPTIONS, ("grpc.service_config", retry_service_config(CONTRACTS))]
+    is_untraced = telemetry.settings.instrumentation == "off"
+    return telemetry.insecure_channel(
+        address,
+        options=_merged(defaults, options.channel_options),
+        interceptors=fault_forwarders() if options.allow_faults and is_untraced else (),
+    )
+
+
+async def serve(service: Service, options: ServingOptions, telemetry: Telemetry) -> None:
+    """Serve until a stop signal or, if so wished, the end of standard input, then stop gracefully. Main thread only."""
+    async with stop_signals() as stop, running(service, options, telemetry) as server:
+        if options.ready_file is not None:
+            write_ready_file(options.ready_file, server.address)
+        if options.until_stdin_ends:
+            stop_at_end_of_stdin(stop)
+        await stop.wait()
+
+
+def run(
+    name: str,
+    default_port: int,
+    serve_service: Callable[[ServingOptions, Telemetry, Mapping[str, str]], Awaitable[None]],
+    arguments: Sequence[str] | None,
+    environ: Mapping[str, str],
+) -> int:
+    """Be a service's `main()`: options, telemetry, `serve_service` until it returns, flush. Return the exit code."""
+    options = parse_options(name, default_port, arguments)
+    try:
+        settings = TelemetrySettings.from_environ(name, environ, log_file=options.log_file)
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        telemetry = configure(settings)
+    except OSError as error:
+        print(f"error: --log-file: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    try:
+        asyncio.run(_awaited(serve_service(options, telemetry, environ)))
+    except WitnessFileError as error:
+        print(f"error: --witness: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    except BindError as error:
+        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
+        return EXIT_PORT_IN_USE
+    finally:
+        _shut_down(telemetry)
+    return 0
+
+
+async def _awaited(serving: Awaitable[None]) -> None:
+    await serving
+
+
+def _shut_down(telemetry: Telemetry) -> None:
+    """Flush telemetry, but never wait for it without a bound."""
+    shutdown = threading.Thread(
+        target=telemetry.shutdown, args=(TELEMETRY_SHUTDOWN_S,), name="telemetry-shutdown", daemon=True
+    )
+    shutdown.start()
+    shutdown.join(TELEMETRY_ABANDONED_AFTER_S)

@@ -1,0 +1,32 @@
+"""What every test may rely on: no OTEL_* or LAB_* from outside, no active span, logs configured afresh."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from opentelemetry import trace
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell without job control starts background jobs so, and what the tests start would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take OTEL_* and LAB_* out of the environment, but for those that name a real engine."""
+    for name in list(os.environ):
+        if name.startswith(("OTEL_", "LAB_")) and name not in {"LAB_OTLP_ENDPOINT", "LAB_QUERY_URL"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def clean_context() -> Iterator[None]:
+    """Fail a test that starts inside a span; forget structlog's configuration and bound values after each."""
+    assert not trace.get_current_span().get_span_context().is_valid
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

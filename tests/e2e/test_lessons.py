@@ -1,0 +1,43 @@
+"""Every lesson runs to its end on real processes, and all of its facts hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients.learn.catalogue import all_lessons
+from clients.learn.lesson import Lesson
+from tests.e2e.lab_process import Lab
+
+ALL_BOUND_S = 240  # what the whole set may take
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The outcomes of `lab learn --all --json`, by slug."""
+    home: Path = tmp_path_factory.mktemp("lessons") / "home"
+    process = Lab(home).start("learn", "--all", "--json")
+    printed, complaint = process.communicate(timeout=ALL_BOUND_S)
+    lessons = json.loads(printed)["lessons"]
+    assert [entry["slug"] for entry in lessons] == [lesson.slug for lesson in all_lessons()], complaint
+    assert (process.returncode == 0) == all(entry["passed"] for entry in lessons), complaint
+    return {entry["slug"]: entry for entry in lessons}
+
+
+@pytest.mark.timeout(ALL_BOUND_S + 60)
+@pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.slug)
+def test_a_lesson_still_tells_the_truth(lesson: Lesson, ran: dict[str, Any]) -> None:
+    outcome = ran[lesson.slug]
+    assert [fact for fact in outcome["facts"] if not fact["passed"]] == []
+    assert outcome["passed"], outcome.get("error")
+
+
+@pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.slug)
+def test_a_lesson_has_all_of_its_parts(lesson: Lesson) -> None:
+    texts = (lesson.question, *lesson.prediction.choices, lesson.notice, lesson.explain, lesson.source)
+    assert all(text.strip() for text in (*texts, lesson.try_it.task, lesson.try_it.hint, lesson.try_it.solution))
+    assert bool(lesson.try_it.check) == bool(lesson.try_it.starter)
+    assert len(set(lesson.prediction.choices)) == 3

@@ -1,0 +1,203 @@
+"""The three services as processes of their own: start, serve, propagate, stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from generated import order_pb2, order_pb2_grpc, report_pb2, report_pb2_grpc, user_pb2, user_pb2_grpc
+from tests.polling import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 20.0
+
+
+@dataclass
+class ServiceProcess:
+    """One `python -m services.…_service`."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    name: str
+
+    @property
+    def address(self) -> str:
+        return str(self.ready()["addresses"]["grpc"])
+
+    def ready(self) -> dict[str, Any]:
+        path = self.folder / f"{self.name}.ready.json"
+
+        def read() -> dict[str, Any]:
+            assert self.process.poll() is None, f"{self.name} ended: {self.stderr()}"
+            return dict(json.loads(path.read_text())) if path.exists() else {}
+
+        return eventually(read, within_s=30.0)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the log lines of standard output."""
+        return [json.loads(line) for line in (self.folder / f"{self.name}.out").read_text().splitlines()]
+
+    def stderr(self) -> str:
+        return (self.folder / f"{self.name}.err").read_text()
+
+    def witness(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / f"{self.name}.witness").read_text().splitlines()]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=TIMEOUT_S)
+
+
+Start = Callable[..., ServiceProcess]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[ServiceProcess] = []
+
+    def start_one(name: str, *arguments: str, port: int = 0, **environ: str) -> ServiceProcess:
+        files = {each: tmp_path / f"{name}.{each}" for each in ("ready.json", "witness", "out", "err")}
+        command = [sys.executable, "-m", f"services.{name}_service", "--port", str(port)]
+        command += ["--ready-file", str(files["ready.json"]), "--witness", str(files["witness"]), *arguments]
+        exporters = {f"OTEL_{signal_name}_EXPORTER": "none" for signal_name in ("TRACES", "LOGS", "METRICS")}
+        with files["out"].open("wb") as out, files["err"].open("wb") as err:
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=out, stderr=err, env={**os.environ, **exporters, **environ}
+            )
+        started.append(ServiceProcess(process, tmp_path, name))
+        return started[-1]
+
+    yield start_one
+    for each in started:
+        with suppress(ProcessLookupError):
+            each.process.kill()
+        each.process.wait(timeout=TIMEOUT_S)
+
+
+def start_shop(start: Start) -> tuple[ServiceProcess, ServiceProcess, ServiceProcess]:
+    user = start("user", "--allow-faults")
+    order = start("order", "--allow-faults", USER_ADDRESS=user.address)
+    report = start("report", "--allow-faults", USER_ADDRESS=user.address, ORDER_ADDRESS=order.address)
+    return user, order, report
+
+
+def test_a_report_crosses_three_processes_as_one_trace(start: Start) -> None:
+    user, order, report = start_shop(start)
+    with (
+        grpc.insecure_channel(user.address) as users,
+        grpc.insecure_channel(order.address) as orders,
+        grpc.insecure_channel(report.address) as reports,
+    ):
+        alice = user_pb2_grpc.UserServiceStub(users).CreateUser(
+            user_pb2.CreateUserRequest(name="Alice", email="alice@example.org"), timeout=TIMEOUT_S
+        )
+        for amount in (4000, 3500):
+            order_pb2_grpc.OrderServiceStub(orders).CreateOrder(
+                order_pb2.CreateOrderRequest(user_id=alice.user.user_id, amount_minor_units=amount), timeout=TIMEOUT_S
+            )
+        answer = report_pb2_grpc.ReportServiceStub(reports).GetUserReport(
+            report_pb2.GetUserReportRequest(user_id=alice.user.user_id), timeout=TIMEOUT_S
+        )
+    assert (answer.report.order_count, answer.report.total_minor_units) == (2, 7500)
+    (built,) = [line for line in report.lines() if line["event"] == "report.built"]
+    events = {
+        (line["service.name"], line["event"])
+        for service in (user, order, report)
+        for line in service.lines()
+        if line.get("trace_id") == built["trace_id"]
+    }
+    assert events == {
+        ("user", "user.read"),
+        ("user", "rpc.finished"),
+        ("order", "order.listed"),
+        ("order", "rpc.finished"),
+        ("report", "report.built"),
+        ("report", "rpc.finished"),
+    }
+    (entered,) = [
+        line for line in order.witness() if line["event"] == "entered" and line["method"].endswith("/ListOrders")
+    ]
+    assert entered["traceparent"].split("-")[1] == built["trace_id"]
+    assert [service.stop() for service in (report, order, user)] == [0, 0, 0]
+    assert [service.stderr() for service in (report, order, user)] == ["", "", ""]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_call_in_flight_finishes_when_its_service_is_stopped(start: Start, number: signal.Signals) -> None:
+    user = start("user", "--allow-faults")
+    with grpc.insecure_channel(user.address) as channel:
+        call = user_pb2_grpc.UserServiceStub(channel).CreateUser.future(
+            user_pb2.CreateUserRequest(name="Alice", email="alice@example.org"),
+            timeout=TIMEOUT_S,
+            metadata=(("baggage", "fault=UserService/CreateUser:delay=1500ms"),),
+        )
+        eventually(lambda: [line for line in user.lines() if line["event"] == "fault.injected"])
+        assert user.stop(number) == 0
+        assert call.result(timeout=TIMEOUT_S).user.name == "Alice"
+    events = [line["event"] for line in user.lines()]
+    assert events[-3:] == ["user.created", "rpc.finished", "server.stopped"]
+    assert user.stderr() == ""
+
+
+def test_a_port_in_use_is_one_line_with_a_hint_and_exit_3(start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        user = start("user", port=port)
+        assert user.process.wait(timeout=TIMEOUT_S) == 3
+    assert user.stderr() == (
+        f"error: port {port} is in use\nhint: choose another with --port, or --port 0 for a free one\n"
+    )
+
+
+def test_a_second_service_on_the_same_port_is_refused_too(start: Start, tmp_path: Path) -> None:
+    first = start("user")
+    port = int(first.address.rpartition(":")[2])
+    second = start("order", port=port)
+    assert second.process.wait(timeout=TIMEOUT_S) == 3
+    assert not (tmp_path / "order.ready.json").exists()
+
+
+def test_the_ready_file_names_the_process_and_its_address(start: Start) -> None:
+    user = start("user")
+    assert user.ready() == {"pid": user.process.pid, "addresses": {"grpc": user.address}}
+    assert user.address.startswith("127.0.0.1:")
+
+
+def test_log_lines_go_to_the_file_as_well(start: Start, tmp_path: Path) -> None:
+    user = start("user", "--log-file", str(tmp_path / "user.log"))
+    assert user.address
+    assert user.stop() == 0
+    assert (tmp_path / "user.log").read_text() == (tmp_path / "user.out").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "message"),
+    [
+        (["--port", "x"], {}, 2, "error: --port: 'x' is no port, 0 to 65535"),
+        ([], {"LAB_INSTRUMENTATION": "none"}, 2, "error: LAB_INSTRUMENTATION: 'none' is not one of"),
+        (["--log-file", "/dev/null/x"], {}, 1, "error: --log-file: "),
+        (["--witness", "/dev/null/x"], {}, 1, "error: --witness: "),
+    ],
+    ids=["port", "instrumentation", "log file", "witness file"],
+)
+def test_a_mistake_is_said_in_a_line_without_a_traceback(
+    start: Start, arguments: list[str], environ: dict[str, str], code: int, message: str
+) -> None:
+    user = start("user", *arguments, **environ)
+    assert user.process.wait(timeout=TIMEOUT_S) == code
+    assert user.stderr().startswith(message)
+    assert "Traceback" not in user.stderr()

@@ -1,0 +1,20 @@
+"""`lab bench tax` with tiny loads: every variant's processes start, answer, export and end."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from benchmarks.tax import LOADS, VARIANTS, measure
+
+
+def test_every_variant_is_measured_once_per_block_and_load() -> None:
+    loads = [dataclasses.replace(load, calls=load.concurrency) for load in LOADS]
+    variants = [variant for variant in VARIANTS if variant.name in {"bare", "stock + logs", "corrected, everything on"}]
+
+    runs = measure(variants, loads, blocks=2, seed=1)
+
+    expected = {(v.name, load.name, block) for v in variants for load in loads for block in range(2)}
+    assert len(runs) == len(expected)
+    assert {(run.variant, run.load, run.block) for run in runs} == expected
+    assert all(len(run.latencies_ns) == run.calls for run in runs)
+    assert all(run.wall_ns > 0 and run.cpu_ns > 0 for run in runs)

@@ -1,0 +1,294 @@
+"""The backend in this process: overload, failures of the store, base path, a Jaeger UI bundle, CORS, slow listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+
+from otel.backend import ingest
+from otel.backend.api.stream import Feed
+from otel.backend.errors import StoreError, StoreFullError
+from otel.backend.ports import Retention, Written
+from otel.backend.runner import Backend, BackendOptions
+from otel.backend.stores.memory import MemoryStore
+from otel.backend.stores.sqlite.store import SqliteStore
+from tests.conformance.engine import TRACE_EXPORT
+from tests.contract.telemetry import T0, resource_spans, span, trace_id
+from tests.polling import eventually_async
+
+ANY_PORT = BackendOptions(otlp_grpc_port=0, otlp_http_port=0, query_port=0)
+
+
+class GatedStore(MemoryStore):
+    """A memory store whose writes wait for a gate, or fail as told."""
+
+    def __init__(self) -> None:
+        super().__init__(Retention())
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.failure: Exception | None = None
+
+    def write(self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs]) -> Written:
+        self.entered.set()
+        assert self.gate.wait(10)
+        if self.failure is not None:
+            raise self.failure
+        return super().write(spans, logs)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[GatedStore]:
+    made = GatedStore()
+    yield made
+    made.close()
+
+
+def body_of(number: int) -> bytes:
+    part = resource_spans("order", [span(number, 1, start=T0)])
+    return ExportTraceServiceRequest(resource_spans=[part]).SerializeToString()
+
+
+async def export(backend: Backend, body: bytes) -> bytes:
+    async with grpc.aio.insecure_channel(backend.addresses["otlp_grpc"]) as channel:
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(TRACE_EXPORT)
+        return await call(body, timeout=20)
+
+
+async def post(backend: Backend, body: bytes) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=backend.otlp_http_endpoint, timeout=20) as client:
+        return await client.post("/v1/traces", content=body, headers={"content-type": "application/x-protobuf"})
+
+
+async def test_overload_is_refused_with_a_time_to_come_again_and_nothing_accepted_is_lost(
+    store: GatedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "MAX_BATCH_BYTES", 1)
+    async with Backend(store) as backend:
+        backend._ingest._max_queued_bytes = 250
+        store.gate.clear()
+        accepted = [asyncio.create_task(export(backend, body_of(1)))]
+        await asyncio.to_thread(store.entered.wait, 10)
+        accepted.append(asyncio.create_task(export(backend, body_of(2))))
+        await eventually_async(lambda: _value(backend._ingest.queued_bytes), until=lambda size: size > 150)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await export(backend, body_of(3))
+        over_http = await post(backend, body_of(3))
+        store.gate.set()
+        await asyncio.gather(*accepted)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    status = rpc_status.from_call(caught.value)
+    assert status is not None
+    retry = error_details_pb2.RetryInfo()
+    assert status.details[0].Unpack(retry)
+    assert retry.retry_delay.seconds == 1
+    assert (over_http.status_code, over_http.headers["retry-after"]) == (429, "1")
+    assert [store.trace(trace_id(number)) is not None for number in (1, 2, 3)] == [True, True, False]
+
+
+async def _value(value: Any) -> Any:
+    return value
+
+
+async def test_a_store_that_is_full_for_now_is_retryable_and_queries_go_on(store: GatedStore) -> None:
+    async with Backend(store) as backend:
+        await export(backend, body_of(1))
+        store.failure = StoreFullError("the disk is full")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await export(backend, body_of(2))
+        over_http = await post(backend, body_of(2))
+        async with httpx.AsyncClient(base_url=backend.query_url) as client:
+            services = await client.get("/api/v3/services")
+        store.failure = None
+        await export(backend, body_of(2))
+    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, "the disk is full")
+    assert over_http.status_code == 503
+    assert status_pb2.Status.FromString(over_http.content).message == "the disk is full"
+    assert services.json() == {"services": ["order"]}
+    assert store.trace(trace_id(2)) is not None
+
+
+async def storage_status(backend: Backend) -> dict[str, Any]:
+    async with httpx.AsyncClient(base_url=backend.query_url) as client:
+        answer: dict[str, Any] = (await client.get("/api/lab/status")).json()
+    return answer
+
+
+async def test_the_status_says_whether_storage_fails_now(store: GatedStore) -> None:
+    said: list[dict[str, Any]] = []
+    async with Backend(store) as backend:
+        for failure in (None, StoreFullError("the disk is full"), StoreError("the file is damaged"), None):
+            store.failure = failure
+            await post(backend, body_of(len(said) + 1))
+            said.append(await storage_status(backend))
+    assert said == [
+        {"storage": {"failing": bool(error), "error": error, "setAsideFile": ""}}
+        for error in ("", "the disk is full", "the file is damaged", "")
+    ]
+
+
+async def test_a_submission_that_cannot_be_stored_does_not_make_the_status_say_that_storage_fails(
+    store: GatedStore,
+) -> None:
+    async with Backend(store) as backend:
+        store.failure = ValueError("of this submission")
+        await post(backend, body_of(1))
+        assert (await storage_status(backend))["storage"]["failing"] is False
+
+
+async def test_the_status_names_the_damaged_file_that_was_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    SqliteStore(path).close()
+    path.write_bytes(b"SQLite format 3\0" + b"this is no database" * 1000)
+    with contextlib.closing(SqliteStore(path)) as store:
+        async with Backend(store) as backend:
+            said = await storage_status(backend)
+    (aside,) = tmp_path.glob("store.sqlite.damaged-*Z")
+    assert said == {"storage": {"failing": False, "error": "", "setAsideFile": aside.name}}
+
+
+async def test_an_unknown_failure_tells_nothing_of_itself(store: GatedStore) -> None:
+    async with Backend(store) as backend:
+        store.failure = ValueError("secret of the store")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await export(backend, body_of(1))
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert "secret" not in (caught.value.details() or "")
+
+
+async def test_one_submission_that_fails_does_not_fail_those_beside_it(
+    store: GatedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain_write = MemoryStore.write
+
+    def picky_write(self: MemoryStore, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs]) -> Written:
+        listed = list(spans)
+        if any(each.scope_spans[0].spans[0].trace_id == trace_id(2) for each in listed):
+            raise ValueError("cannot store this one")
+        return plain_write(self, listed, logs)
+
+    monkeypatch.setattr(MemoryStore, "write", picky_write)
+    async with Backend(store) as backend:
+        store.gate.clear()
+        first = asyncio.create_task(export(backend, body_of(9)))
+        await asyncio.to_thread(store.entered.wait, 10)
+        waiting = [asyncio.create_task(export(backend, body_of(number))) for number in (1, 2, 3)]
+        await eventually_async(lambda: _value(backend._ingest.queued_bytes), until=lambda size: size >= 400)
+        store.gate.set()
+        results = await asyncio.gather(first, *waiting, return_exceptions=True)
+    assert [isinstance(result, bytes) for result in results] == [True, True, False, True]
+
+
+async def test_a_base_path_prefixes_every_route(store: GatedStore) -> None:
+    options = replace(ANY_PORT, base_path="/jaeger")
+    async with Backend(store, options) as backend, httpx.AsyncClient() as client:
+        assert (await client.get(f"{backend.query_url}/api/v3/services")).status_code == 200
+        page = await client.get(f"{backend.query_url}/search")
+        outside = await client.get(f"http://{backend.addresses['query']}/api/v3/services")
+        script = await client.get(f"{backend.query_url}/static/main.js")
+        missing = await client.get(f"{backend.query_url}/api/v3/nothing")
+        bad = await client.get(f"{backend.query_url}/api/v3/traces")
+    assert 'src="/jaeger/static/' in page.text
+    assert (outside.status_code, missing.status_code) == (404, 404)
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert bad.json()["error"]["httpCode"] == 400
+
+
+@pytest.mark.parametrize("name", ["%00", "%2e%2e%2fapp.py", "main.js%00.png"])
+async def test_a_name_that_is_no_file_of_the_page_is_not_found(store: GatedStore, name: str) -> None:
+    async with Backend(store, ANY_PORT) as backend, httpx.AsyncClient() as client:
+        assert (await client.get(f"{backend.query_url}/static/{name}")).status_code == 404
+
+
+async def test_a_jaeger_ui_bundle_is_served_with_what_this_backend_can_do(store: GatedStore, tmp_path: Path) -> None:
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "app.js").write_text("app()")
+    (tmp_path / "index.html").write_text(
+        "<script>const JAEGER_CONFIG = DEFAULT_CONFIG;\n JAEGER_VERSION = DEFAULT_VERSION;\n"
+        "JAEGER_BACKEND_CAPABILITIES=DEFAULT_BACKEND_CAPABILITIES;\n"
+        "JAEGER_STORAGE_CAPABILITIES = DEFAULT_STORAGE_CAPABILITIES;</script>"
+    )
+    options = replace(ANY_PORT, jaeger_ui=tmp_path)
+    async with Backend(store, options) as backend, httpx.AsyncClient(base_url=backend.query_url) as client:
+        page = await client.get("/trace/abc")
+        script = await client.get("/static/app.js")
+        api = await client.get("/api/v3/services")
+    assert "content-security-policy" not in page.headers
+    assert (
+        'JAEGER_BACKEND_CAPABILITIES = {"archiveStorage":false,"metricsStorage":true,"aiAssistant":false};' in page.text
+    )
+    assert 'JAEGER_STORAGE_CAPABILITIES = {"archiveStorage":false,"metricsStorage":true};' in page.text
+    assert 'JAEGER_VERSION = {"gitCommit":"","gitVersion":"v2.20.0","buildDate":""};' in page.text
+    assert "JAEGER_CONFIG = DEFAULT_CONFIG;" in page.text
+    assert (script.text, api.status_code) == ("app()", 200)
+
+
+async def test_browsers_of_a_named_origin_may_send(store: GatedStore) -> None:
+    options = replace(ANY_PORT, cors_origins=("https://shop.example",))
+    async with Backend(store, options) as backend, httpx.AsyncClient(base_url=backend.otlp_http_endpoint) as client:
+        headers = {
+            "origin": "https://shop.example",
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "content-type",
+        }
+        asked = await client.options("/v1/traces", headers=headers)
+        sent = await client.post(
+            "/v1/traces", content=b"{}", headers={"origin": "https://shop.example", "content-type": "application/json"}
+        )
+        elsewhere = await client.post(
+            "/v1/traces", content=b"{}", headers={"origin": "https://else.example", "content-type": "application/json"}
+        )
+    assert asked.headers["access-control-allow-origin"] == "https://shop.example"
+    assert sent.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "access-control-allow-origin" not in elsewhere.headers
+
+
+async def test_a_slow_listener_loses_events_and_is_told_how_many() -> None:
+    feed = Feed(max_queued_events=2)
+    with feed.listen() as reader:
+        reader.put([("trace", {"n": number}) for number in range(5)])
+        taken = await reader.take(1.0)
+        assert taken == [("trace", {"n": 0}), ("trace", {"n": 1}), ("dropped", {"count": 3})]
+        assert await reader.take(0.0) == []
+    assert feed.reader_count == 0
+
+
+async def test_two_backends_cannot_share_a_port(store: GatedStore) -> None:
+    from otel.backend.errors import PortInUseError
+
+    async with Backend(store) as backend:
+        port = int(backend.addresses["otlp_grpc"].rpartition(":")[2])
+        with pytest.raises(PortInUseError, match=f"port {port} is in use"):
+            async with Backend(MemoryStore(), BackendOptions(otlp_grpc_port=port, otlp_http_port=0, query_port=0)):
+                raise AssertionError("it must not start")
+
+
+async def test_a_failing_query_is_a_500_that_tells_nothing_of_itself(
+    store: GatedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> list[str]:
+        raise RuntimeError("secret of the store")
+
+    monkeypatch.setattr(GatedStore, "services", fail)
+    async with Backend(store) as backend, httpx.AsyncClient(base_url=backend.query_url) as client:
+        v3 = await client.get("/api/v3/services")
+        legacy = await client.get("/api/services")
+    assert (v3.status_code, legacy.status_code) == (500, 500)
+    assert json.loads(v3.text)["error"]["httpCode"] == 500
+    assert json.loads(legacy.text)["errors"][0]["code"] == 500
+    assert "secret" not in v3.text + legacy.text

@@ -1,0 +1,151 @@
+"""Serving: health, reflection, ports, channel options, and how a server stops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from generated import user_pb2, user_pb2_grpc
+from services import serving
+from services.binding import BindError
+from services.serving import ServingOptions
+from services.stores.memory import MemoryUserStore
+from services.user_service import user_service
+from tests.inprocess.services.shop import TIMEOUT_S, Shop
+from tests.polling import eventually_async
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("service", ["", "tracelab.user.v1.UserService"])
+async def test_a_serving_service_says_so(shop: Shop, service: str) -> None:
+    stub = health_pb2_grpc.HealthStub(shop.channels["user"])
+    response = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=TIMEOUT_S)
+    assert response.status == SERVING
+
+
+async def test_reflection_names_the_services(shop: Shop) -> None:
+    async def ask() -> Any:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+
+    stub = reflection_pb2_grpc.ServerReflectionStub(shop.channels["order"])
+    (response,) = [each async for each in stub.ServerReflectionInfo(ask(), timeout=TIMEOUT_S)]
+    assert sorted(each.name for each in response.list_services_response.service) == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "tracelab.order.v1.OrderService",
+    ]
+
+
+async def test_a_port_in_use_is_refused_with_its_number(shop: Shop) -> None:
+    port = int(shop.servers["user"].address.rpartition(":")[2])
+    with pytest.raises(BindError) as caught:
+        async with serving.running(user_service(MemoryUserStore()), ServingOptions(port=port), shop.telemetry):
+            pass
+    assert str(caught.value) == f"port {port} is in use"
+    assert "--port" in caught.value.hint
+
+
+async def test_a_host_that_is_not_ours_is_refused(shop: Shop) -> None:
+    options = ServingOptions(host="192.0.2.1")
+    with pytest.raises(BindError) as caught:
+        async with serving.running(user_service(MemoryUserStore()), options, shop.telemetry):
+            pass
+    assert str(caught.value) == "--host: '192.0.2.1' is no address of this machine"
+
+
+async def test_channel_options_reach_the_server(shop: Shop) -> None:
+    options = ServingOptions(channel_options=(("grpc.max_receive_message_length", 1_000),))
+    request = user_pb2.GetUserRequest(user_id="u" * 2_000)
+    async with (
+        serving.running(user_service(MemoryUserStore()), options, shop.telemetry) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await user_pb2_grpc.UserServiceStub(channel).GetUser(request, timeout=TIMEOUT_S)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class SlowStore(MemoryUserStore):
+    """Lets `get` wait until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def get(self, user_id: str) -> Any:
+        self.entered.set()
+        await self.released.wait()
+        return await super().get(user_id)
+
+
+async def test_a_call_in_flight_finishes_while_watches_hear_that_the_server_stops(shop: Shop) -> None:
+    store = SlowStore()
+    stopping = asyncio.Event()
+    statuses: list[int] = []
+
+    async def watch_health(channel: grpc.aio.Channel) -> None:
+        call = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+        async for response in call:
+            statuses.append(response.status)  # noqa: PERF401 - read while it grows
+
+    async def serve() -> None:
+        async with serving.running(user_service(store), ServingOptions(grace_s=60.0), shop.telemetry) as server:
+            address.set_result(server.address)
+            await stopping.wait()
+
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(serve())
+    async with grpc.aio.insecure_channel(await address) as channel:
+        stub = user_pb2_grpc.UserServiceStub(channel)
+        created = await stub.CreateUser(user_pb2.CreateUserRequest(name="Alice", email="a@b"), timeout=TIMEOUT_S)
+        watch = asyncio.create_task(watch_health(channel))
+        request = user_pb2.GetUserRequest(user_id=created.user.user_id)
+        in_flight = asyncio.ensure_future(stub.GetUser(request, timeout=TIMEOUT_S))
+        await store.entered.wait()
+        await eventually_async(lambda: _copy(statuses), until=lambda seen: seen == [SERVING])
+        stopping.set()
+        await watch
+        assert statuses == [SERVING, NOT_SERVING]
+        assert not server.done()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ListUsers(user_pb2.ListUsersRequest(), timeout=TIMEOUT_S)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        store.released.set()
+        assert (await in_flight).user == created.user
+        await server
+
+
+async def _copy(statuses: list[int]) -> list[int]:
+    return list(statuses)
+
+
+async def test_a_call_that_outlives_the_grace_is_cut_off_as_unavailable(shop: Shop) -> None:
+    store = SlowStore()
+    async with serving.running(user_service(store), ServingOptions(grace_s=0.1), shop.telemetry) as server:
+        channel = grpc.aio.insecure_channel(server.address)
+        stub = user_pb2_grpc.UserServiceStub(channel)
+        in_flight = asyncio.ensure_future(stub.GetUser(user_pb2.GetUserRequest(user_id="u-1"), timeout=TIMEOUT_S))
+        await store.entered.wait()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await in_flight
+    await channel.close()
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    (line,) = shop.events("rpc.finished")
+    assert line["status_code"] == "UNAVAILABLE"
+
+
+async def test_the_port_is_free_again_once_the_server_stopped(shop: Shop) -> None:
+    async with serving.running(user_service(MemoryUserStore()), ServingOptions(), shop.telemetry) as server:
+        port = int(server.address.rpartition(":")[2])
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
