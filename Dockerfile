@@ -1,7 +1,7 @@
 # One image for the three services and the embedded backend; what runs is the command, as in `services.user_service`.
 FROM python:3.13-slim AS packages
 COPY requirements.txt .
-RUN python -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt
+RUN python -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements.txt
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /srv --shell /usr/sbin/nologin lab \

@@ -53,7 +53,7 @@ function New-Venv {
 }
 
 function Install-Requirements {
-    $arguments = @('install', '--quiet', '--require-hashes', '--requirement', (Join-Path $root $wanted))
+    $arguments = @('install', '--quiet', '--no-deps', '--require-hashes', '--requirement', (Join-Path $root $wanted))
     if (Get-Command uv -ErrorAction SilentlyContinue) { & uv pip @arguments --python $python }
     else { & $python -m pip @arguments --disable-pip-version-check --no-input }
     if ($LASTEXITCODE -ne 0) {

@@ -43,6 +43,6 @@ def run(words: list[str]) -> int:
 
 def _install() -> None:
     """Install the development requirements; the scripts `lab` and `lab.ps1` do so before they come here."""
-    words = ["-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements-dev.txt"]
+    words = ["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", "requirements-dev.txt"]
     if subprocess.run([sys.executable, *words], cwd=ROOT).returncode != 0:
         raise LabError("the packages of requirements-dev.txt could not be installed", "see the message above")

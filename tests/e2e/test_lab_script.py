@@ -261,7 +261,7 @@ def test_uv_is_used_where_it_is(lab: Lab, repository: Path, path: Path) -> None:
     lab("demo")
     made, installed = (path / "calls").read_text().splitlines()
     assert made == f"venv --quiet --python {path / 'python3'} {repository / '.venv'}"
-    requirement = f"--require-hashes --requirement {repository / 'requirements.txt'}"
+    requirement = f"--no-deps --require-hashes --requirement {repository / 'requirements.txt'}"
     assert installed == f"pip install --quiet {requirement} --python {repository / '.venv' / 'bin' / 'python'}"
 
 
