@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import Histogram
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from otel.instrument import semconv
+from otel.instrument.call_durations import CallDurations
 from otel.instrument.endings import Ending
-from otel.instrument.sdk_shortcuts import record_duration, set_attributes
+from otel.instrument.sdk_shortcuts import set_attributes
 
 ExceptionLog = Callable[[str, BaseException], None]
 _ERROR: Final = StatusCode.ERROR
@@ -37,7 +37,7 @@ class CallRecorder:
 
     tracer: Tracer
     kind: SpanKind
-    durations: Histogram | None = None
+    durations: CallDurations | None = None
     message_events: int = 0
     log_exception: ExceptionLog = log_with_stdlib
 
@@ -114,7 +114,8 @@ class CallRecord:
         durations = self._recorder.durations
         if durations is not None:
             duration_s = (end_time_unix_nano - self._start_time_unix_nano) / 1e9
-            record_duration(durations, max(0.0, duration_s), {**self.metric_attributes, **outcome}, self.context)
+            attributes = {**self.metric_attributes, **outcome}
+            durations.record(max(0.0, duration_s), end_time_unix_nano, attributes, self.context)
 
     def log_exception(self, event: str, error: BaseException) -> None:
         """Write one log record about `error`; the caller sees to it that it is in the span's context."""

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import grpc.aio
 from opentelemetry import metrics, trace
-from opentelemetry.metrics import Histogram, Meter, MeterProvider
+from opentelemetry.metrics import Meter, MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
 
 from otel.instrument import semconv
+from otel.instrument.call_durations import CallDurations
 from otel.instrument.call_record import CallRecorder, ExceptionLog, log_with_stdlib
 from otel.instrument.client import (
     CorrectedStreamStream,
@@ -121,10 +122,8 @@ def _tracer(provider: TracerProvider | None) -> trace.Tracer:
     return trace.get_tracer(SCOPE_NAME, tracer_provider=provider, schema_url=semconv.SCHEMA_URL)
 
 
-def _durations(provider: MeterProvider | None, name: str, description: str) -> Histogram | None:
+def _durations(provider: MeterProvider | None, name: str, description: str) -> CallDurations | None:
     meter: Meter = metrics.get_meter(SCOPE_NAME, meter_provider=provider, schema_url=semconv.SCHEMA_URL)
     if isinstance(meter, metrics.NoOpMeter):
         return None
-    return meter.create_histogram(
-        name, "s", description, explicit_bucket_boundaries_advisory=semconv.CALL_DURATION_BUCKETS_S
-    )
+    return CallDurations(meter, name, description)

@@ -329,7 +329,7 @@ def test_the_sdk_has_what_its_shortcuts_stand_in_for() -> None:
     span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s")
     histogram = MeterProvider(shutdown_on_exit=False).get_meter("m").create_histogram("h")
     assert type(span) is _Span, "the SDK's spans have another class: sdk_shortcuts.py no longer helps"
-    assert type(histogram) is _Histogram, "the SDK's histograms have another class: sdk_shortcuts.py"
+    assert type(histogram) is _Histogram, "the SDK's histograms have another class: call_durations.py"
 
     set_attributes = inspect.getsource(Span.set_attributes)
     set_items = inspect.getsource(BoundedAttributes._set_items)
@@ -339,9 +339,9 @@ def test_the_sdk_has_what_its_shortcuts_stand_in_for() -> None:
     ):
         assert all(name in source for name in names), "setting attributes does other things now: sdk_shortcuts.py"
     record = " ".join(inspect.getsource(_Histogram.record).split())
-    assert "self._is_enabled()" in record, "a histogram's record does other things now: sdk_shortcuts.py"
+    assert "self._is_enabled()" in record, "a histogram's record does other things now: call_durations.py"
     made = "Measurement( amount, time_unix_nano, self, context or get_current(), attributes, )"
     assert f"self._measurement_consumer.consume_measurement( {made} )" in record, (
-        "another Measurement: sdk_shortcuts.py"
+        "another Measurement: call_durations.py"
     )
     assert "_clean_attribute_value" in inspect.getsource(Measurement.__post_init__), "Measurement checks elsewhere now"

@@ -1,0 +1,85 @@
+"""The histogram of one side's call durations, recorded a few calls at a time.
+
+What the SDK does for one measurement costs over twice as much when it is done once a call, since everything else of a
+call lies between, as when it is done for some in a row. The private names are held by
+tests/unit/instrument/test_seams.py.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
+from opentelemetry.sdk.metrics._internal.instrument import _Histogram
+from opentelemetry.sdk.metrics._internal.measurement import Measurement
+from opentelemetry.util.types import AttributeValue
+
+from otel.instrument import semconv
+
+MOST_WAITING: Final = 16
+
+_Waiting = deque[tuple[float, int, Context, Mapping[str, AttributeValue]]]
+# A histogram is one for all channels and servers of a meter provider, and so is what waits for it.
+_WAITING: Final[WeakKeyDictionary[Histogram, _Waiting]] = WeakKeyDictionary()
+
+
+class CallDurations:
+    """Records durations in the histogram `name` of `meter`; safe in any thread, without a lock of its own.
+
+    Up to `MOST_WAITING` wait; whoever collects the metrics gets these, too. A histogram that is not the SDK's is told
+    of each at once.
+    """
+
+    __slots__ = ("_histogram", "_waiting")
+
+    def __init__(self, meter: Meter, name: str, description: str) -> None:
+        self._histogram = meter.create_histogram(
+            name, "s", description, explicit_bucket_boundaries_advisory=semconv.CALL_DURATION_BUCKETS_S
+        )
+        self._waiting: _Waiting | None = None
+        if type(self._histogram) is _Histogram:
+            self._waiting = _WAITING.setdefault(self._histogram, deque())
+            # Observes nothing, so that no reader sees it: it is asked before each collection. A second one is ignored.
+            meter.create_observable_gauge(f"{name}.waiting", [self._before_collection])
+
+    def record(
+        self, duration_s: float, end_time_unix_nano: int, attributes: Mapping[str, AttributeValue], context: Context
+    ) -> None:
+        """Record a duration of at least 0 as the SDK would; `context` holds the span of the exemplar.
+
+        `attributes` are strings and numbers, and are the SDK's from now on.
+        """
+        waiting = self._waiting
+        if waiting is None:
+            self._histogram.record(duration_s, attributes, context)
+            return
+        waiting.append((duration_s, end_time_unix_nano, context, attributes))
+        if len(waiting) >= MOST_WAITING:
+            self._record_waiting()
+
+    def _record_waiting(self) -> None:
+        histogram, waiting = self._histogram, self._waiting
+        assert isinstance(histogram, _Histogram)
+        is_enabled, consume = histogram._is_enabled(), histogram._measurement_consumer.consume_measurement
+        while waiting:
+            try:
+                duration_s, time_unix_nano, context, attributes = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if is_enabled:
+                consume(_CheckedMeasurement(duration_s, time_unix_nano, histogram, context, attributes))
+
+    def _before_collection(self, _options: CallbackOptions) -> Iterable[Observation]:
+        self._record_waiting()
+        return ()
+
+
+class _CheckedMeasurement(Measurement):
+    """A measurement whose attributes are a dictionary of strings and numbers, which is not changed any more."""
+
+    def __post_init__(self) -> None:
+        """Leave out the check of each value by type."""
