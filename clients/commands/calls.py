@@ -30,6 +30,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the response as 
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="The deadline of the call.")
 ]
+RequestIdOption = Annotated[
+    str | None, typer.Option("--request-id", metavar="UUID", help="Makes a repeat safe; a new one by default.")
+]
+PageSizeOption = Annotated[int, typer.Option("--page-size", metavar="COUNT", help="At most this many; 0 means 100.")]
+PageTokenOption = Annotated[str, typer.Option("--page-token", metavar="TOKEN", help="What the page before ended with.")]
 FaultOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -10,7 +10,17 @@ import typer
 
 from clients.cli_errors import WrongUsageError
 from clients.commands import order_streams
-from clients.commands.calls import DEFAULT_TIMEOUT_S, FaultOption, JsonOption, TimeoutOption, as_json, call
+from clients.commands.calls import (
+    DEFAULT_TIMEOUT_S,
+    FaultOption,
+    JsonOption,
+    PageSizeOption,
+    PageTokenOption,
+    RequestIdOption,
+    TimeoutOption,
+    as_json,
+    call,
+)
 from clients.commands.order_view import show_orders, status_value
 from clients.commands.output import print_json
 from clients.money import parse_amount
@@ -47,7 +57,7 @@ def create(
     amount: Annotated[str, typer.Option("--amount", metavar="AMOUNT", help="As shown, such as 40.0.")],
     note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Free text.")] = None,
     note_file: NoteFile = None,
-    request_id: Annotated[str | None, typer.Option("--request-id", metavar="UUID", help="Makes a repeat safe.")] = None,
+    request_id: RequestIdOption = None,
     timeout_s: TimeoutOption = DEFAULT_TIMEOUT_S,
     faults: FaultOption = None,
     is_json: JsonOption = False,
@@ -91,10 +101,8 @@ def get(
 @app.command("list")
 def list_orders(
     user_id: UserIds = None,
-    page_size: Annotated[int, typer.Option("--page-size", metavar="COUNT", help="At most this many; 0 means 100.")] = 0,
-    page_token: Annotated[
-        str, typer.Option("--page-token", metavar="TOKEN", help="What the page before ended with.")
-    ] = "",
+    page_size: PageSizeOption = 0,
+    page_token: PageTokenOption = "",
     timeout_s: TimeoutOption = DEFAULT_TIMEOUT_S,
     faults: FaultOption = None,
     is_json: JsonOption = False,

@@ -45,6 +45,7 @@ def processes_json(around: Surroundings) -> dict[str, Any]:
         "otlp_endpoint": around.otlp.address,
         "query_url": around.query.address,
         "store": around.record.store if around.record and around.record.process(BACKEND) else None,
+        "storage_error": health.storage_error(around.query.address),
         "started_time": around.record.started_time if around.record else None,
     }
 

@@ -16,7 +16,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def status(as_json: JsonFlag = False) -> int:
-    """Say what runs where, under which pid, and whether it answers. Exits with 1 unless all of it does.
+    """Say what runs where, under which pid, whether it answers, and why the backend can't store what it is sent.
+
+    Exits with 1 unless all of it answers and is stored.
 
     \b
       lab status
@@ -34,4 +36,7 @@ def status(as_json: JsonFlag = False) -> int:
             print(f"{entry['health']:<9}  {plain_process_line(entry['name'], entry['addresses'])}  {pid}".rstrip())
         if found["store"]:
             print(f"store      {found['store']}")
-    return 0 if all(entry["health"] == "healthy" for entry in found["processes"]) else 1
+        if found["storage_error"]:
+            print(f"refused    what the backend was sent last: {found['storage_error']}")
+    is_well = all(entry["health"] == "healthy" for entry in found["processes"]) and not found["storage_error"]
+    return 0 if is_well else 1

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from clients.commands.calls import DEFAULT_TIMEOUT_S, FaultOption, JsonOption, TimeoutOption, as_json, call
+from clients.commands.calls import (
+    DEFAULT_TIMEOUT_S,
+    FaultOption,
+    JsonOption,
+    PageSizeOption,
+    PageTokenOption,
+    RequestIdOption,
+    TimeoutOption,
+    as_json,
+    call,
+)
 from clients.commands.output import print_json, table
 from generated import user_pb2
 
@@ -25,16 +35,13 @@ app = typer.Typer(
 )
 
 UserId = Annotated[str, typer.Argument(metavar="USER_ID", help="The user, by id.")]
-RequestId = Annotated[
-    str | None, typer.Option("--request-id", metavar="UUID", help="Makes a repeat safe; a new one by default.")
-]
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="1 to 200 characters.")],
     email: Annotated[str, typer.Option("--email", metavar="EMAIL", help="With one @.")],
-    request_id: RequestId = None,
+    request_id: RequestIdOption = None,
     timeout_s: TimeoutOption = DEFAULT_TIMEOUT_S,
     faults: FaultOption = None,
     is_json: JsonOption = False,
@@ -68,10 +75,8 @@ def get(
 
 @app.command("list")
 def list_users(
-    page_size: Annotated[int, typer.Option("--page-size", metavar="COUNT", help="At most this many; 0 means 100.")] = 0,
-    page_token: Annotated[
-        str, typer.Option("--page-token", metavar="TOKEN", help="What the page before ended with.")
-    ] = "",
+    page_size: PageSizeOption = 0,
+    page_token: PageTokenOption = "",
     timeout_s: TimeoutOption = DEFAULT_TIMEOUT_S,
     faults: FaultOption = None,
     is_json: JsonOption = False,

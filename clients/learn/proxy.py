@@ -27,7 +27,7 @@ class TcpProxy:
         self.bytes_to_client = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -52,10 +52,13 @@ class TcpProxy:
         """Forward again what came in the meantime, too."""
         self._thawed.set()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = asyncio.current_task()
-        assert connection is not None
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: of one that asyncio made here, Python 3.11 reports the cancel as an error.
+        connection = asyncio.create_task(self._forward_both(reader, writer))
         self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+
+    async def _forward_both(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward_writer: asyncio.StreamWriter | None = None
         try:
             onward_reader, onward_writer = await asyncio.open_connection(self._host, self._port)
@@ -68,7 +71,6 @@ class TcpProxy:
             writer.close()
             if onward_writer is not None:  # left open, it would keep a server that stops waiting for it
                 onward_writer.close()
-            self._connections.discard(connection)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, to_server: bool) -> None:
         while chunk := await reader.read(_CHUNK_BYTES):

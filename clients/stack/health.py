@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 from collections.abc import Mapping
 from typing import Final
@@ -32,33 +33,40 @@ def service_serves(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
 
 def query_answers(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
     """Whether a query API of Jaeger's kind answers at `url`."""
+    return b"services" in (_answer(url, "/api/v3/services", timeout_s) or b"")
+
+
+def storage_error(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
+    """Why our backend at `url` can't store what it is sent; empty where it can, and where another kind answers."""
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:  # no URL: half an IPv6 address, a port that is no number
-        return False
-    if not host:
-        return False
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(host, port, timeout=timeout_s)
-    try:
-        connection.request("GET", f"{parts.path.rstrip('/')}/api/v3/services")
-        response = connection.getresponse()
-        return response.status == http.client.OK and b"services" in response.read(1 << 20)
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+        answer = json.loads(_answer(url, "/api/lab/status", timeout_s) or b"{}")
+        return str(answer["storage"]["error"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def status_answers(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
     """Whether our backend at `address` says that it is up."""
-    connection = http.client.HTTPConnection(address, timeout=timeout_s)
+    return _answer(f"http://{address}", "/status", timeout_s) is not None
+
+
+def _answer(url: str, path: str, timeout_s: float) -> bytes | None:
+    """The first MiB of what is answered with status 200, or None."""
     try:
-        connection.request("GET", "/status")
-        return connection.getresponse().status == http.client.OK
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # no URL: half an IPv6 address, a port that is no number
+        return None
+    if not host:
+        return None
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(host, port, timeout=timeout_s)
+    try:
+        connection.request("GET", parts.path.rstrip("/") + path)
+        response = connection.getresponse()
+        return response.read(1 << 20) if response.status == http.client.OK else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clients.commands.stack_view import processes_json
+from clients.commands.status import status
 from clients.demo_stack import found_as
 from clients.stack import StackError, StackOptions, commands, health
 from clients.stack.adoption import adopt, options_for
@@ -153,6 +154,27 @@ def test_a_process_that_was_killed_is_said_to_have_died(tmp_path: Path, monkeypa
     assert around.died == {"user": 10}
 
 
+@pytest.mark.parametrize(
+    ("error", "exit_code", "lines"),
+    [("", 0, []), ("the disk is full", 1, ["refused    what the backend was sent last: the disk is full"])],
+    ids=["stored", "refused"],
+)
+def test_the_status_says_why_the_backend_cannot_store_what_it_is_sent(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: str,
+    exit_code: int,
+    lines: list[str],
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    monkeypatch.setattr(health, "query_answers", lambda _url: True)
+    monkeypatch.setattr(health, "service_serves", lambda _address: True)
+    monkeypatch.setattr(health, "storage_error", lambda _url: error)
+    assert status(as_json=False) == exit_code
+    assert [line for line in capsys.readouterr().out.splitlines() if not line.startswith("healthy")] == lines
+
+
 def test_what_the_environment_names_and_nobody_answers_is_not_said_to_run(tmp_path: Path) -> None:
     around = surroundings({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://far:9", "LAB_QUERY_URL": "http://far:8"}, tmp_path)
     assert found_as(around.otlp, is_answering=False) == "named by OTEL_EXPORTER_OTLP_ENDPOINT, does not answer"
@@ -163,6 +185,7 @@ def test_what_the_environment_names_and_nobody_answers_is_not_said_to_run(tmp_pa
 @pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:xx", "http://127.0.0.1:99999"])
 def test_what_is_no_url_answers_nothing_and_is_shown_as_it_was_typed(url: str) -> None:
     assert not health.query_answers(url)
+    assert health.storage_error(url) == ""
     assert not health.accepts_connections(health.address_of(url))
     with TraceQuery(url) as query, pytest.raises(BackendUnreachableError, match=re.escape(url)):
         query.services()
