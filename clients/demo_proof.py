@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from clients.log_files import count_log_lines
 from otel.analysis.model import LogRecord, SpanKind, Trace
 from otel.analysis.proof import join_logs
 from otel.analysis.tree import forest_of
@@ -122,27 +121,3 @@ def read_session(query: TraceQuery, session_id: str) -> ReadBack:
         return ReadBack(found.traces, tuple(query.logs_of_trace(shown.trace_id, shown).records))
     except QueryError as error:
         return ReadBack((), (), str(error))
-
-
-def count_log_lines(files: Iterable[Path], trace_id: str) -> int:
-    """Count the lines of these log files, rotated ones too, whose `trace_id` is this one."""
-    needle = trace_id.encode()
-    count = 0
-    for file in files:
-        for part in _with_rotated(file):
-            with part.open("rb") as lines:
-                count += sum(needle in line and _trace_id_of(line) == trace_id for line in lines)
-    return count
-
-
-def _with_rotated(file: Path) -> list[Path]:
-    rotated = re.compile(re.escape(file.name) + r"(\.\d+)?")
-    return [path for path in sorted(file.parent.glob(f"{file.name}*")) if rotated.fullmatch(path.name)]
-
-
-def _trace_id_of(line: bytes) -> str:
-    try:
-        fields = json.loads(line)
-    except ValueError:
-        return ""
-    return str(fields.get("trace_id", "")) if isinstance(fields, dict) else ""

@@ -24,6 +24,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from clients.learn.lesson import Exhibit
+from clients.log_files import count_log_lines
 from clients.stack import Stack, StackOptions
 from otel.analysis.model import LogRecord, Span, SpanKind, Trace
 from otel.analysis.tree import Forest, forest_of
@@ -84,6 +85,7 @@ class Lab:
         self._telemetry: Telemetry | None = None
         self._channels: list[grpc.aio.Channel] = []
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._servicer_log_files: set[Path] = set()
         self._reader: TraceQuery | None = None
 
     async def start(
@@ -191,8 +193,17 @@ class Lab:
         return await self.trace(root.trace_id, lambda trace: is_whole(trace, root.span_id, servers))
 
     async def logs(self, trace_id: str) -> tuple[LogRecord, ...]:
-        """The log records of a trace, oldest first."""
-        return (await asyncio.to_thread(self._query().logs_of_trace, trace_id)).records
+        """The log records of a trace, oldest first, once every line that the servers wrote about it has arrived.
+
+        Spans and logs are exported apart, so a trace that is whole says nothing of its logs.
+        """
+        return await self.ask(
+            lambda query: query.logs_of_trace(trace_id).records,
+            lambda records: len(records) >= count_log_lines(self._log_files(), trace_id),
+        )
+
+    def _log_files(self) -> list[Path]:
+        return [*self._servicer_log_files, *(process.log_file for process in self.stack.processes)]
 
     async def ask(self, question: Callable[[TraceQuery], Answer], until: Callable[[Answer], bool]) -> Answer:
         """Ask the query API again and again until the answer will do; LessonError if none does within 10 s."""
@@ -249,8 +260,10 @@ class Lab:
         name = name or f"{service}-{len(self._processes) + 1}"
         ready_file = self._home / f"{name}.ready"
         witness_file = self._home / f"{name}.witness"
+        log_file = self._home / f"{name}.log"
         command = [sys.executable, "-m", "clients.learn.servicer", reference, "--service", service, "--name", name]
         command += ["--ready-file", str(ready_file), "--witness", str(witness_file), "--port", str(port)]
+        command += ["--log-file", str(log_file)]
         command += [part for option in channel_options for part in ("--channel-option", option)]
         if grace_s is not None:
             command += ["--grace", str(grace_s)]
@@ -263,6 +276,7 @@ class Lab:
             stderr=subprocess.DEVNULL,
         )
         self._processes.append(process)
+        self._servicer_log_files.add(log_file)
         address = await self._ready(process, ready_file, name)
         return Servicer(name, address, process, witness_file)
 

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from clients import demo_diagnosis
-from clients.demo_proof import ReadBack, count_log_lines, prove
+from clients.demo_proof import ReadBack, prove
+from clients.log_files import count_log_lines
 from clients.stack import health
 from otel.analysis.example import example_trace
 from otel.analysis.model import LogRecord, Trace
