@@ -21,28 +21,31 @@ from opentelemetry.util.types import AttributeValue
 from otel.instrument import semconv
 
 MOST_WAITING: Final = 16
+MOST_SERIES: Final = 2000  # as many as the SDK tells apart in one histogram
 
 _Waiting = deque[tuple[float, int, Context, Mapping[str, AttributeValue]]]
+_Series = set[tuple[tuple[str, AttributeValue], ...]]
 # A histogram is one for all channels and servers of a meter provider, and so is what waits for it.
-_WAITING: Final[WeakKeyDictionary[Histogram, _Waiting]] = WeakKeyDictionary()
+_SHARED: Final[WeakKeyDictionary[Histogram, tuple[_Waiting, _Series]]] = WeakKeyDictionary()
 
 
 class CallDurations:
     """Records durations in the histogram `name` of `meter`; safe in any thread, without a lock of its own.
 
-    Up to `MOST_WAITING` wait; whoever collects the metrics gets these, too. A histogram that is not the SDK's is told
-    of each at once.
+    Up to `MOST_WAITING` wait; whoever collects the metrics gets these, too. The first with its attributes does not
+    wait, since the SDK dates a series from then. A histogram that is not the SDK's is told of each at once.
     """
 
-    __slots__ = ("_histogram", "_waiting")
+    __slots__ = ("_histogram", "_series", "_waiting")
 
     def __init__(self, meter: Meter, name: str, description: str) -> None:
         self._histogram = meter.create_histogram(
             name, "s", description, explicit_bucket_boundaries_advisory=semconv.CALL_DURATION_BUCKETS_S
         )
         self._waiting: _Waiting | None = None
+        self._series: _Series = set()
         if type(self._histogram) is _Histogram:
-            self._waiting = _WAITING.setdefault(self._histogram, deque())
+            self._waiting, self._series = _SHARED.setdefault(self._histogram, (deque(), self._series))
             # Observes nothing, so that no reader sees it: it is asked before each collection. A second one is ignored.
             meter.create_observable_gauge(f"{name}.waiting", [self._before_collection])
 
@@ -58,7 +61,11 @@ class CallDurations:
             self._histogram.record(duration_s, attributes, context)
             return
         waiting.append((duration_s, end_time_unix_nano, context, attributes))
-        if len(waiting) >= MOST_WAITING:
+        series = tuple(attributes.items())
+        is_first = series not in self._series and len(self._series) < MOST_SERIES
+        if is_first:
+            self._series.add(series)
+        if is_first or len(waiting) >= MOST_WAITING:
             self._record_waiting()
 
     def _record_waiting(self) -> None:

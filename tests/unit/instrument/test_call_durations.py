@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from typing import Any
 
@@ -88,6 +89,20 @@ def test_an_exemplar_has_the_moment_at_which_the_call_ended() -> None:
     data: Any = metrics._readers[0].get_metrics_data()
     (point,) = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
     assert [exemplar.time_unix_nano for exemplar in point.exemplars] == [1_700_000_000_000_000_007]
+
+
+def test_a_series_begins_with_its_first_call_and_not_with_the_collection() -> None:
+    metrics = Metrics()
+    durations = metrics.durations()
+    recorded_unix_nano: dict[str, int] = {}
+    for method in ("a/B", "a/B", "a/C"):
+        durations.record(0.1, 1, {"rpc.method": method}, Context())
+        recorded_unix_nano.setdefault(method, time.time_ns())
+    data: Any = metrics._readers[0].get_metrics_data()
+    points = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
+    began_unix_nano = {point.attributes["rpc.method"]: point.start_time_unix_nano for point in points}
+    assert began_unix_nano.keys() == recorded_unix_nano.keys()
+    assert all(began_unix_nano[method] <= recorded_unix_nano[method] for method in recorded_unix_nano)
 
 
 def test_every_reader_gets_what_waited() -> None:
