@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from clients.demo_proof import SERVICES, ReadBack
 from clients.stack import health
 from clients.stack.disk import SPACE_HINT, lack_of_space
 
-QUERY_PORTS: Final = {"http": 80, "https": 443}
-
 
 def is_reachable(otlp_endpoint: str, query_url: str) -> bool:
     """Whether somebody listens at both ends of the way; if not, there is no use in waiting for a trace."""
     return health.accepts_connections(health.address_of(otlp_endpoint)) and health.accepts_connections(
-        health.address_of(query_url, QUERY_PORTS)
+        health.address_of(query_url, health.QUERY_PORTS)
     )
 
 

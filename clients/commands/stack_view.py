@@ -57,7 +57,8 @@ def _entry(name: str, place: Place, around: Surroundings) -> dict[str, Any]:
     if recorded is not None:
         addresses = dict(recorded.addresses)
     elif name == BACKEND:
-        addresses = {"otlp_grpc": health.address_of(around.otlp.address), "query": health.address_of(place.address)}
+        query = health.address_of(place.address, health.QUERY_PORTS)
+        addresses = {"otlp_grpc": health.address_of(around.otlp.address), "query": query}
     else:
         addresses = {"grpc": place.address}
     return {

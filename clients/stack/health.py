@@ -7,11 +7,13 @@ import json
 import socket
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"  # HealthCheckResponse(status=SERVING), encoded
 PROBE_TIMEOUT_S: Final = 1.0
+QUERY_PORTS: Final = {"http": 80, "https": 443}
+_PATH_CHARACTERS: Final = "/%:@!$&'()*+,;=~"
 
 
 def service_serves(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
@@ -60,12 +62,15 @@ def _answer(url: str, path: str, timeout_s: float) -> bytes | None:
     if not host:
         return None
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(host, port, timeout=timeout_s)
     try:
-        connection.request("GET", parts.path.rstrip("/") + path)
+        connection = kind(host, port, timeout=timeout_s)
+    except http.client.InvalidURL:
+        return None
+    try:
+        connection.request("GET", quote(parts.path, safe=_PATH_CHARACTERS, errors="replace").rstrip("/") + path)
         response = connection.getresponse()
         return response.read(1 << 20) if response.status == http.client.OK else None
-    except (OSError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException, UnicodeError):  # the last of a host with an empty label
         return None
     finally:
         connection.close()

@@ -41,7 +41,7 @@ class JsonEndpoint:
             raise BackendUnreachableError(
                 f"the trace backend at {self.url} did not answer within {_timeout_text(self._client)}", self._hint
             ) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last of a host with an odd label
             raise BackendUnreachableError(
                 f"no trace backend answers at {self.url} ({_reason(error)})", self._hint
             ) from error

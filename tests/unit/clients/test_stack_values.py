@@ -182,10 +182,33 @@ def test_what_the_environment_names_and_nobody_answers_is_not_said_to_run(tmp_pa
     assert found_as(around.otlp, is_answering=True) == "already running, used"
 
 
-@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:xx", "http://127.0.0.1:99999"])
+def test_a_query_api_at_its_schemes_own_port_is_shown_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "query_answers", lambda _url: True)
+    monkeypatch.setattr(health, "service_serves", lambda _address: True)
+    monkeypatch.setattr(health, "storage_error", lambda _url: "")
+    around = surroundings({"LAB_QUERY_URL": "https://jaeger.example/base"}, tmp_path)
+    assert processes_json(around)["processes"][0]["addresses"]["query"] == "jaeger.example:443"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "http://127.0.0.1:xx",
+        "http://127.0.0.1:99999",
+        "http://a..b:1",
+        "http://xn--:1",
+        "http://127.0.0.1:1/\N{LATIN SMALL LETTER A WITH DIAERESIS}",
+    ],
+)
 def test_what_is_no_url_answers_nothing_and_is_shown_as_it_was_typed(url: str) -> None:
     assert not health.query_answers(url)
     assert health.storage_error(url) == ""
     assert not health.accepts_connections(health.address_of(url))
     with TraceQuery(url) as query, pytest.raises(BackendUnreachableError, match=re.escape(url)):
         query.services()
+
+
+def test_a_host_with_a_control_character_answers_nothing() -> None:
+    assert not health.query_answers("http://a\x01b")
+    assert health.storage_error("http://a\x01b") == ""
