@@ -219,6 +219,12 @@ def test_the_refusal_over_grpc_is_invalid_argument_with_a_sentence(engine: Engin
 
 
 @pytest.mark.ours
+def test_a_body_of_very_many_gzip_members_is_not_unpacked(http: Engine) -> None:
+    body = gzip.compress(b"") * 1000
+    answer = http.post("/v1/traces", body, content_type=PROTOBUF, content_encoding="gzip")
+    assert (answer.status_code, "gzip members" in answer.text) == (400, True)
+
+
 def test_a_gzip_bomb_is_413(http: Engine) -> None:
     bomb = gzip.compress(bytes(64 * 1024 * 1024))
     assert http.post("/v1/traces", bomb, content_type=PROTOBUF, content_encoding="gzip").status_code == 413

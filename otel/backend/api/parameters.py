@@ -17,6 +17,8 @@ import orjson
 from otel.backend.stores.matching import FALSE_TEXTS, TRUE_TEXTS
 
 MAX_TRACE_ID_DIGITS = 32
+# Enough for a number with its fraction in every unit; a longer one would cost, and mean no more.
+MAX_DURATION_CHARACTERS = 100
 # base64 of 16 bytes; anything longer can be no trace id.
 MAX_BASE64_CHARACTERS = 24
 SPAN_ID_DIGITS = 16
@@ -31,7 +33,7 @@ DURATION_UNITS_NS = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-DURATION = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
+DURATION = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
 DURATION_PART = re.compile(r"(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)")
 RFC3339 = re.compile(r"(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9})\d*)?([Zz]|[+\- ]\d{2}:\d{2})")
 HEX = re.compile(r"[0-9a-fA-F]+")
@@ -82,7 +84,7 @@ def duration_of(text: str) -> int:
     """Read a Go duration such as `1.5s` or `1h10m`, as nanoseconds; a bare number is refused, but `0` is fine."""
     if text in ("0", "+0", "-0"):
         return 0
-    if not DURATION.fullmatch(text):
+    if len(text) > MAX_DURATION_CHARACTERS or not DURATION.fullmatch(text):
         raise ValueError(f"'{text[:40]}' is not a duration such as 1.5s, 100ms or 1h10m")
     total_ns = 0
     for whole, fraction, unit in DURATION_PART.findall(text):

@@ -58,7 +58,14 @@ def test_a_duration_is_read_as_go_reads_it(text: str, expected: int) -> None:
     assert parameters.duration_of(text) == expected
 
 
-@pytest.mark.parametrize("text", ["5", "1d", "s", "1.5", "1 s", "one", "9999999999h", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("5", "1d", "s", "1.5", "1 s", "one", "9999999999h", ""),
+        pytest.param("1" * 5000 + "s", id="more digits than an integer is read from"),
+        pytest.param("1" * 60_000, id="digits that took a minute"),
+    ],
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|longer"):
         parameters.duration_of(text)
