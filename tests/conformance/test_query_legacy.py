@@ -170,6 +170,7 @@ def test_dependencies_of_one_service(engine: Engine, stored: Stored) -> None:
     assert answer["data"] == [{"parent": stored.client, "child": stored.server, "callCount": 1}]
     assert engine.get("/api/dependencies", lookback="-1").status_code == 400
     assert engine.get("/api/dependencies", endTs="now").status_code == 400
+    assert engine.json("/api/dependencies", endTs=str(-(2**63)))["data"] == []
 
 
 def metric(engine: Engine, name: str, stored: Stored, **more: str) -> Any:

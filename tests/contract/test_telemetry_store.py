@@ -269,6 +269,12 @@ def test_calls_leave_out_traces_that_are_not_wholly_inside(store: TelemetryStore
     assert store.calls(T0 - 1, T0 + 10 * MS) == []
 
 
+@pytest.mark.parametrize("end", [-(2**80), 2**80])
+def test_calls_are_counted_between_any_two_numbers(store: TelemetryStore, end: int) -> None:
+    store.write([resource_spans("report", [span(1, 1), span(1, 2, 1)])], [])
+    assert sum(call.count for call in store.calls(-(2**80), end)) == (end > 0)
+
+
 def test_measures_are_of_the_services_kinds_and_times_asked_for(store: TelemetryStore) -> None:
     spans = [span(1, 1, status=2), span(1, 2, kind=3), span(1, 3, start=T0 + SECOND)]
     store.write([resource_spans("order", spans), resource_spans("user", [span(1, 4)])], [])

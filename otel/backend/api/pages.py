@@ -67,12 +67,14 @@ class Pages:
         return response if self._jaeger_ui else self._with_headers(response)
 
     def _static(self, name: str) -> Response | None:
-        if "\0" in name:  # no file system has such a name, and asking for one raises
+        try:
+            file = (self._static_dir / name).resolve()
+            is_file = file.is_file()
+        except (OSError, ValueError):  # of a name that no file system has: too long, with a null character
             return None
-        file = (self._static_dir / name).resolve()
-        if not file.is_relative_to(self._static_dir) or (file.suffix not in SERVED_SUFFIXES and not self._jaeger_ui):
+        if not is_file or not file.is_relative_to(self._static_dir):
             return None
-        if not file.is_file():
+        if file.suffix not in SERVED_SUFFIXES and not self._jaeger_ui:
             return None
         media_type = MEDIA_TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         return self._with_headers(FileResponse(file, media_type=media_type, headers={"cache-control": "no-cache"}))

@@ -211,7 +211,7 @@ async def test_a_base_path_prefixes_every_route(store: GatedStore) -> None:
     assert bad.json()["error"]["httpCode"] == 400
 
 
-@pytest.mark.parametrize("name", ["%00", "%2e%2e%2fapp.py", "main.js%00.png"])
+@pytest.mark.parametrize("name", ["%00", "%2e%2e%2fapp.py", "main.js%00.png", "a" * 300 + ".js", "a/" * 4000])
 async def test_a_name_that_is_no_file_of_the_page_is_not_found(store: GatedStore, name: str) -> None:
     async with Backend(store, ANY_PORT) as backend, httpx.AsyncClient() as client:
         assert (await client.get(f"{backend.query_url}/static/{name}")).status_code == 404

@@ -162,12 +162,12 @@ def _conditions(
     if search.severity_min:
         add("severity >= ?", search.severity_min)
     if search.time_min_unix_nano is not None:
-        add("time >= ?", _int64(search.time_min_unix_nano))
+        add("time >= ?", int64(search.time_min_unix_nano))
     if search.time_max_unix_nano is not None:
-        add("time <= ?", _int64(search.time_max_unix_nano))
+        add("time <= ?", int64(search.time_max_unix_nano))
     begin = after or search.after
     if begin is not None:
-        add("(time, id) > (?, ?)", _int64(begin.time_unix_nano), _int64(begin.number))
+        add("(time, id) > (?, ?)", int64(begin.time_unix_nano), int64(begin.number))
     return " AND ".join(parts), values
 
 
@@ -223,7 +223,8 @@ def _scope_id(connection: sqlite3.Connection, part: ScopeLogs, names: Names, now
     return names.origin_id(connection, body, is_scope=True, now_unix_nano=now_unix_nano)
 
 
-def _int64(number: int) -> int:
+def int64(number: int) -> int:
+    """Return the nearest number that SQLite can compare with."""
     return max(INT64_MIN, min(number, INT64_MAX))
 
 

@@ -30,7 +30,7 @@ from otel.backend.ports import (
 from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.database import Database
 from otel.backend.stores.sqlite.expiry import Expired, expire_before, next_horizon
-from otel.backend.stores.sqlite.log_rows import page_of_logs, write_logs
+from otel.backend.stores.sqlite.log_rows import int64, page_of_logs, write_logs
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.search import newest_matches, plan_of
 from otel.backend.stores.sqlite.segment_list import SegmentList
@@ -239,7 +239,7 @@ class SqliteStore:
         rows = connection.execute(
             "SELECT trace.key, identities FROM trace JOIN span_piece ON trace_key = trace.key"
             " WHERE min_start > ? AND max_end < ? ORDER BY trace.key",
-            (min(start_min, 2**63 - 1), min(end_max, 2**63 - 1)),
+            (int64(start_min), int64(end_max)),
         )
         counts: Counter[tuple[int, int]] = Counter()
         current: int | None = None
