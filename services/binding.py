@@ -44,7 +44,7 @@ def _bind_error(host: str, port: int) -> BindError:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.bind(address)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # the last of a name with an empty label
         return BindError(f"--host: {host!r} is no address of this machine", "use --host 127.0.0.1")
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from clients.stack.errors import HostError
 from clients.stack.options import ADDRESS_VARIABLES, BACKEND, DEFAULT_PORTS, StackOptions
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -33,12 +34,15 @@ Ports = Mapping[str, Mapping[str, int]]
 
 
 def free_ports(names: Sequence[str], host: str) -> Ports:
-    """Find free ports for these processes. Another program may take one before they do: then try again."""
+    """Find free ports for these processes. Another program may take one before they do: then try again.
+
+    Raises HostError.
+    """
     with ExitStack() as held:
 
         def free_port() -> int:
-            probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            probe.bind((host, 0))
+            probe = held.enter_context(socket.socket(_family(host), socket.SOCK_STREAM))
+            _bind(probe, host, 0)
             port: int = probe.getsockname()[1]
             return port
 
@@ -46,18 +50,36 @@ def free_ports(names: Sequence[str], host: str) -> Ports:
 
 
 def taken_port(ports: Ports, host: str) -> tuple[str, int] | None:
-    """Find a port that another program listens on, with the process that needs it; None where all are free."""
+    """Find a port that another program listens on, with the process that needs it; None where all are free.
+
+    Raises HostError.
+    """
     for name, purposes in ports.items():
         for port in purposes.values():
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
                 if sys.platform != "win32":  # there it would share a port that is in use
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind((host, port))
+                    _bind(probe, host, port)
                 except OSError as error:
                     if error.errno == errno.EADDRINUSE:
                         return name, port
     return None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _bind(probe: socket.socket, host: str, port: int) -> None:
+    """Bind, if only to find out what hinders: OSError is about the port, HostError about the host."""
+    try:
+        if host:
+            return probe.bind((host, port))
+    except (OSError, UnicodeError) as error:
+        if not isinstance(error, (socket.gaierror, UnicodeError)) and error.errno != errno.EADDRNOTAVAIL:
+            raise
+    raise HostError(f"--host: {host!r} is no address of this machine", "use --host 127.0.0.1")
 
 
 def command(name: str, ports: Ports, options: StackOptions, ready_file: Path) -> list[str]:
@@ -109,7 +131,9 @@ def otlp_endpoint(ports: Ports, options: StackOptions) -> str:
 
 def dialled(host: str) -> str:
     """Give the address by which a process that listens on `host` is reached from this machine."""
-    return "127.0.0.1" if host in {"0.0.0.0", "", "::"} else host
+    if host in {"0.0.0.0", "", "::"}:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def log_file(name: str, options: StackOptions) -> Path:

@@ -15,5 +15,11 @@ class PortInUseError(StackError):
     """Another program listens on a port that a process needs."""
 
 
+class HostError(StackError):
+    """No process can listen at the address that was asked for."""
+
+    exit_code = 2
+
+
 class ProcessFailedError(StackError):
     """A process ended, or did not become healthy, before it could serve."""

@@ -1,6 +1,7 @@
 """`python -m otel.backend`: the embedded backend as a process of its own.
 
-Exit codes: 0 stopped by a signal or the end of its input, 2 usage or a store that cannot be opened, 3 a port is in use.
+Exit codes: 0 stopped by a signal or the end of its input, 2 usage, a host of another machine or a store that cannot
+be opened, 3 a port is in use.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import threading
 from pathlib import Path
 
-from otel.backend.errors import PortInUseError, StoreRefusedError
+from otel.backend.errors import HostError, PortInUseError, StoreRefusedError
 from otel.backend.log_output import configure_logging
 from otel.backend.ports import Retention
 from otel.backend.runner import Backend, BackendOptions
@@ -38,6 +39,9 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         print(f"hint: choose another with {error.option}, or 0 for a free one", file=sys.stderr)
         return EXIT_PORT_IN_USE
+    except HostError as error:
+        print(f"error: --host: {error}\nhint: use --host 127.0.0.1", file=sys.stderr)
+        return EXIT_USAGE
     except StoreRefusedError as error:
         print(f"error: --store: {error}", file=sys.stderr)
         return EXIT_USAGE

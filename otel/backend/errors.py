@@ -51,6 +51,10 @@ class NotFoundError(BackendError):
     """What was asked for is not stored."""
 
 
+class HostError(BackendError):
+    """The address to listen on is none of this machine's."""
+
+
 class PortInUseError(BackendError):
     """Another process listens where the backend should; `port` and the `option` that moves it are told."""
 

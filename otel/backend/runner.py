@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp
 
 from otel.backend.api.stream import Feed
 from otel.backend.app import begin_stop, close_app, create_app
-from otel.backend.errors import PortInUseError
+from otel.backend.errors import HostError, PortInUseError
 from otel.backend.ingest import Ingest
 from otel.backend.ports import TelemetryStore, Written
 from otel.backend.receivers.otlp_grpc import otlp_server
@@ -44,8 +45,8 @@ class BackendOptions:
 class Backend:
     """Runs the embedded backend over a store, which stays the caller's to close.
 
-    Use it as an async context manager; it serves once entered. PortInUseError where a port is taken. All of it belongs
-    to the event loop that entered it.
+    Use it as an async context manager; it serves once entered. PortInUseError where a port is taken, HostError where
+    the host is not this machine's. All of it belongs to the event loop that entered it.
     """
 
     def __init__(self, store: TelemetryStore, options: BackendOptions | None = None) -> None:
@@ -150,9 +151,13 @@ class Backend:
         else:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            if not self._options.host:  # gRPC would take no such address
+                raise HostError("'' is no address of this machine")
             bound.bind((self._options.host, port))
             bound.listen(LISTEN_BACKLOG)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, (socket.gaierror, UnicodeError)) or error.errno == errno.EADDRNOTAVAIL:
+                raise HostError(f"{self._options.host!r} is no address of this machine") from error
             raise PortInUseError(port, option) from error
         self._addresses[name] = _address(self._options.host, bound.getsockname()[1])
         return bound

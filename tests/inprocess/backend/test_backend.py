@@ -23,7 +23,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from clients.stack import health
 from otel.backend import ingest
 from otel.backend.api.stream import Feed
-from otel.backend.errors import StoreError, StoreFullError
+from otel.backend.errors import HostError, StoreError, StoreFullError
 from otel.backend.ports import Retention, Written
 from otel.backend.runner import Backend, BackendOptions
 from otel.backend.stores.memory import MemoryStore
@@ -278,6 +278,13 @@ async def test_two_backends_cannot_share_a_port(store: GatedStore) -> None:
         with pytest.raises(PortInUseError, match=f"port {port} is in use"):
             async with Backend(MemoryStore(), BackendOptions(otlp_grpc_port=port, otlp_http_port=0, query_port=0)):
                 raise AssertionError("it must not start")
+
+
+@pytest.mark.parametrize("host", ["", "a..b", "fe80::1%none", "192.0.2.1"])
+async def test_a_host_that_is_not_this_machine_is_named_and_no_port_is_said_to_be_taken(host: str) -> None:
+    with pytest.raises(HostError, match=f"'{host}' is no address of this machine"):
+        async with Backend(MemoryStore(), replace(ANY_PORT, host=host)):
+            raise AssertionError("it must not start")
 
 
 async def test_a_failing_query_is_a_500_that_tells_nothing_of_itself(

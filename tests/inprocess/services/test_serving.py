@@ -53,12 +53,13 @@ async def test_a_port_in_use_is_refused_with_its_number(shop: Shop) -> None:
     assert "--port" in caught.value.hint
 
 
-async def test_a_host_that_is_not_ours_is_refused(shop: Shop) -> None:
-    options = ServingOptions(host="192.0.2.1")
+@pytest.mark.parametrize("host", ["192.0.2.1", "a..b"])
+async def test_a_host_that_is_not_ours_is_refused(shop: Shop, host: str) -> None:
+    options = ServingOptions(host=host)
     with pytest.raises(BindError) as caught:
         async with serving.running(user_service(MemoryUserStore()), options, shop.telemetry):
             pass
-    assert str(caught.value) == "--host: '192.0.2.1' is no address of this machine"
+    assert str(caught.value) == f"--host: {host!r} is no address of this machine"
 
 
 async def test_channel_options_reach_the_server(shop: Shop) -> None:

@@ -12,6 +12,7 @@ from clients.commands.status import status
 from clients.demo_stack import found_as
 from clients.stack import StackError, StackOptions, commands, health
 from clients.stack.adoption import adopt, options_for
+from clients.stack.errors import HostError
 from clients.stack.record import ProcessRecord, StackRecord, add_processes, read_record, remove_processes
 from clients.stack.surroundings import Answering, surroundings
 from otel.query import BackendUnreachableError, TraceQuery
@@ -54,6 +55,21 @@ def test_free_ports_are_all_different() -> None:
     ports = commands.free_ports(("backend", "user", "order", "report"), "127.0.0.1")
     numbers = [number for purposes in ports.values() for number in purposes.values()]
     assert len(set(numbers)) == len(numbers) == 6
+
+
+@pytest.mark.parametrize("host", ["", "a..b", "fe80::1%none", "192.0.2.1", "2001:db8::1"])
+def test_an_address_of_no_machine_or_another_is_named_and_no_port_is_said_to_be_taken(host: str) -> None:
+    with pytest.raises(HostError, match=f"--host: '{host}' is no address of this machine") as refused:
+        commands.free_ports(("user",), host)
+    assert refused.value.exit_code == 2
+    with pytest.raises(HostError):
+        commands.taken_port({"user": {"grpc": 0}}, host)
+
+
+def test_an_address_of_version_6_stands_in_brackets_where_a_port_follows(tmp_path: Path) -> None:
+    options = StackOptions(home=tmp_path, host="::1")
+    made = commands.environment("order", PORTS, options, {})
+    assert (made["USER_ADDRESS"], made["OTEL_EXPORTER_OTLP_ENDPOINT"]) == ("[::1]:4", "http://[::1]:1")
 
 
 def record(*names: str, first_pid: int = 10) -> StackRecord:
