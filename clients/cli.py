@@ -68,6 +68,8 @@ def _closed_streams_open() -> Iterator[None]:
 def _run(words: list[str]) -> int:
     if COMPLETION_VARIABLE in os.environ:
         return _invoke(words)
+    if os.environ.get("LAB_QUIET"):
+        output.be_quiet()
     words, name = _take_common_options(words)
     if not words:
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -124,7 +126,7 @@ def _take_common_options(words: list[str]) -> tuple[list[str], str]:
         elif word == "--quiet":
             output.be_quiet()
         elif word == "--output" or word.startswith("--output="):
-            file = word.partition("=")[2] or next(mine, "")
+            file = word.removeprefix("--output=") if "=" in word else next(mine, "")
             if not file:
                 raise cli_errors.WrongUsageError("--output is missing its file", "`-` is standard output")
         else:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import math
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ from otel.backend.stores.opening import MEMORY, open_store
 EXIT_USAGE = 2
 EXIT_PORT_IN_USE = 3
 SECONDS_PER_DAY = 24 * 3600.0
+MAX_DAYS = 36_500
 
 
 def main() -> int:
@@ -131,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="drop the oldest traces past this size (default %(default)s)",
     )
-    parser.add_argument("--max-age-days", type=float, default=7.0, metavar="N", help="default %(default)s")
+    parser.add_argument("--max-age-days", type=_days, default=7.0, metavar="N", help="default %(default)s")
     parser.add_argument("--base-path", type=_base_path, default="", metavar="/PATH", help="prefix of every route")
     parser.add_argument("--jaeger-ui", type=_jaeger_ui, metavar="DIR", help="serve this Jaeger UI bundle as the page")
     parser.add_argument(
@@ -157,6 +159,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
     return int(text)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 < days <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0, at most {MAX_DAYS}")
+    return days
 
 
 def _base_path(text: str) -> str:

@@ -133,6 +133,8 @@ def test_a_port_in_use_is_said_with_the_option_that_moves_it(runs: Any, option: 
     [
         (["--query-port", "x"], "'x' is not a port"),
         (["--max-bytes", "0"], "'0' is not a number of at least 1"),
+        (["--max-age-days", "nan"], "'nan' is not a number above 0"),
+        (["--max-age-days=-1"], "'-1' is not a number above 0"),
         (["--base-path", "x"], "'x' does not start with /"),
         (["--jaeger-ui", "/nonexistent"], "no Jaeger UI bundle"),
     ],

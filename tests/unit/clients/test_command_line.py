@@ -12,6 +12,7 @@ from clients import cli, cli_menu
 from clients.cli_errors import LabError, Report, report_of
 from clients.cli_menu import show_menu
 from clients.cli_table import COMMANDS, QUESTIONS, find_command, help_text
+from clients.commands import output
 from otel.instrument import SettingsError
 from otel.query import BackendUnreachableError, MalformedTraceIdError
 
@@ -56,6 +57,18 @@ def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) 
     assert f'version = "{capsys.readouterr().out.split()[1]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("value", "said"), [("1", ""), ("", "a note\n")])
+def test_the_variable_means_the_same_as_the_option_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str, said: str
+) -> None:
+    monkeypatch.setenv("LAB_QUIET", value)
+    monkeypatch.setattr(output, "_muted", [])
+    assert cli.main(["--version"]) == 0
+    capsys.readouterr()
+    output.note("a note")
+    assert capsys.readouterr().err == said
+
+
 def test_help_and_one_command_load_nothing_that_is_slow() -> None:
     code = (
         "import sys; from clients import cli; cli.main(['--help']); from clients.commands import demo;"
@@ -74,8 +87,9 @@ def test_output_goes_to_the_file_that_is_named(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_output_without_a_file_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["status", "--output"]) == 2
-    assert capsys.readouterr().err.startswith("error: --output is missing its file")
+    for words in (["status", "--output"], ["--output=", "status"]):
+        assert cli.main(words) == 2
+        assert capsys.readouterr().err.startswith("error: --output is missing its file")
 
 
 @pytest.mark.parametrize(
