@@ -170,12 +170,10 @@ def run(
     """Be a service's `main()`: options, telemetry, `serve_service` until it returns, flush. Return the exit code."""
     options = parse_options(name, default_port, arguments)
     try:
-        settings = TelemetrySettings.from_environ(name, environ, log_file=options.log_file)
+        telemetry = configure(TelemetrySettings.from_environ(name, environ, log_file=options.log_file))
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
-    try:
-        telemetry = configure(settings)
     except OSError as error:
         print(f"error: --log-file: {error}", file=sys.stderr)
         return EXIT_FAILURE

@@ -23,7 +23,7 @@ from otel.instrument.log_records import LogRecorder
 from otel.instrument.log_stdlib import RecorderHandler, StdlibLogging
 from otel.instrument.providers import Providers, build_providers
 from otel.instrument.server_call import ServerStop
-from otel.instrument.settings import TelemetrySettings
+from otel.instrument.settings import SettingsError, TelemetrySettings
 
 CHANNEL_OPTIONS = Sequence[tuple[str, Any]]
 
@@ -33,10 +33,16 @@ def configure(settings: TelemetrySettings) -> Telemetry:
 
     Makes the providers as the standard `OTEL_*` variables say, makes them the global ones too, and takes over structlog
     and stdlib logging. Starts the SDK's export threads, so a process that forks does it afterwards. At exit it shuts
-    itself down within three seconds, if nobody did before. Raises OSError if the log file can't be opened.
+    itself down within three seconds, if nobody did before. Raises OSError if the log file can't be opened, and
+    SettingsError where the SDK can't do what an `OTEL_*` variable says.
     """
     watch = ExportWatch()
-    providers = build_providers(settings, watch)
+    try:
+        providers = build_providers(settings, watch)
+    except Exception as error:  # exporters have errors of their own for this, the SDK has none
+        if isinstance(error, (ValueError, RuntimeError)) or type(error).__module__.startswith("opentelemetry."):
+            raise SettingsError(f"telemetry cannot be set up as the OTEL_* variables say: {error}") from error
+        raise
     trace.set_tracer_provider(providers.tracer_provider)
     metrics.set_meter_provider(providers.meter_provider)
     if providers.logger_provider is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from opentelemetry.trace import NoOpTracer
 
-from otel.instrument import Telemetry, TelemetrySettings
+from otel.instrument import SettingsError, Telemetry, TelemetrySettings, configure
 from otel.instrument.export_watch import ExportWatch
 from otel.instrument.providers import build_providers
 from tests.inprocess.instrument.sinks import GrpcSink, HttpSink
@@ -247,3 +247,22 @@ def test_propagators_are_read_when_the_process_starts() -> None:
     ]
 
     assert printed == ["['baggage', 'traceparent', 'tracestate']", "['traceparent', 'tracestate']"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("OTEL_TRACES_EXPORTER", "nope", "'nope' not found"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "'http/json'"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "x", "OTEL_EXPORTER_OTLP_COMPRESSION"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0", "interval value 0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1", "schedule_delay_millis"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "x", "OTEL_SPAN_EVENT_COUNT_LIMIT"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_as_what_it_is(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=told):
+        configure(TelemetrySettings(service_name="test", log_to_stdout=False))
