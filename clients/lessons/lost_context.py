@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import threading
+from collections.abc import Mapping
 from typing import Any, cast
 
 from opentelemetry import trace as otel_trace
 
-from clients.learn.lab import Lab, LessonError, RootSpan
+from clients.learn.exercise import answer_of
+from clients.learn.lab import Lab, RootSpan
 from clients.learn.lesson import Chapter, Lesson, Outcome, Prediction, TryIt, equal
 from clients.learn.servicer import Surroundings
 from generated.user_pb2 import GetUserRequest, GetUserResponse, User
@@ -132,22 +134,35 @@ def parent_kind(trace: Trace) -> str:
 
 async def check(lab: Lab, names: Mapping[str, object]) -> Outcome:
     """Run work by the learner's function, inside a request's span."""
-    run_blocking = names.get("run_blocking")
-    if not callable(run_blocking):
-        raise LessonError("the file defines no function run_blocking(work)")
     await lab.start("")
+    done: list[tuple[str, bool]] = []
 
     def work() -> str:
         with lab.telemetry.tracer.start_as_current_span(WORK) as span:
-            return otel_trace.format_trace_id(span.get_span_context().trace_id)
+            trace_id = otel_trace.format_trace_id(span.get_span_context().trace_id)
+            done.append((trace_id, threading.current_thread() is threading.main_thread()))
+        return "what was read"
 
     with lab.span("request") as root:
-        done_in = await cast("Callable[[Callable[[], str]], Awaitable[str]]", run_blocking)(work)
-    trace = await lab.trace(done_in, lambda trace: work_spans(trace) == 1)
+        answer = await answer_of(names, "run_blocking(work)", work)
+    if len(done) != 1:
+        return Outcome((equal("times that the work was done", 1, len(done)),))
+    ((trace_id, in_loop),) = done
+    trace = await lab.trace(trace_id, lambda trace: work_spans(trace) == 1)
     spans = [span for span in trace.spans if span.name == WORK]
     return Outcome(
         (
-            equal("the work's trace is the request's", root.trace_id, done_in),
+            equal("what run_blocking returned", "what was read", answer),
+            equal(
+                "the work ran in",
+                "another thread",
+                "the loop's own, which stands still" if in_loop else "another thread",
+            ),
+            equal(
+                "the work's trace is",
+                "the request's",
+                "the request's" if trace_id == root.trace_id else "one of its own",
+            ),
             equal("its parent is the request's span", root.span_id, spans[0].parent_span_id or "none"),
         )
     )

@@ -55,6 +55,34 @@ def test_an_exercise_is_red_as_it_stands_and_green_when_solved(lesson: Lesson, l
 
 
 @pytest.mark.parametrize(
+    ("slug", "source", "said"),
+    [
+        ("lost-context", "async def run_blocking(work):\n    return work()\n", "✘ the work ran in: the loop's own"),
+        (
+            "lost-context",
+            "import asyncio\nasync def run_blocking(work):\n    await asyncio.to_thread(work)\n",
+            "✘ what run_blocking returned: none",
+        ),
+        ("lost-context", "async def run_blocking(work):\n    return 'done'\n", "✘ times that the work was done: 0"),
+        (
+            "n-plus-one",
+            "async def count_orders(order_service, user_ids):\n    return 50\n",
+            "✘ calls to OrderService: 0",
+        ),
+    ],
+    ids=["in the loop", "no result", "no work", "no call"],
+)
+def test_a_way_around_the_exercise_is_red_with_what_is_missing(slug: str, source: str, said: str, lab: Lab) -> None:
+    file = exercise(lab, slug)
+    file.parent.mkdir()
+    file.write_text(source, encoding="utf-8")
+    done = lab.run("learn", slug, "--try")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert said in done.stdout, done.stdout + done.stderr
+    assert "not yet" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("source", "said"),
     [("def broken(:\n", ":1: "), ("1/0\n", "division by zero"), ("import no_such_module\n", "no_such_module")],
 )
