@@ -46,7 +46,7 @@ async def run(lab: Lab) -> Outcome:
             abs(replayed_ns - real_ns) < abs(replayed_ns - no_delay.duration_ns),
         ),
     )
-    return Outcome(facts, (await lab.exhibit("one of eight is slow", slow, lambda span: mark(span, decisive, calls)),))
+    return Outcome(facts, (await lab.exhibit("one of eight is slow", slow, lambda span: mark(span, waiting, calls)),))
 
 
 async def rank(lab: Lab, user_ids: list[str], fault: str = "") -> Trace:
@@ -84,9 +84,9 @@ def ms(time_ns: int) -> str:
     return f"{time_ns / 1e6:.0f}"
 
 
-def mark(span: Span, decisive: Span, calls: list[Span]) -> str | None:
-    """What to look at."""
-    if span.span_id == decisive.span_id:
+def mark(span: Span, waiting: Span, calls: list[Span]) -> str | None:
+    """What to look at: `waiting` is the delayed server, where the caller's time goes."""
+    if span.span_id == waiting.span_id:
         return "thick all along: everybody waits for this one"
     return "thin: it was over long before anybody needed it" if span.span_id == calls[-1].span_id else None
 
@@ -115,8 +115,8 @@ LESSON = Lesson(
     ),
     source="Uber CRISP: critical path analysis; grpc.io guide: Performance Best Practices",
     try_it=TryIt(
-        task="Rank more than 8 users of ./lab up at once: when do the ninth and the following ListOrders start?",
-        hint="./lab report top --strategy concurrent, then ./lab trace last",
-        solution="Each when one of the first eight has ended: the service keeps at most 8 calls in flight.",
+        task="Start ./lab up and rank more than 8 users at once. When do the ninth ListOrders and the next ones start?",
+        hint="./lab user create, nine times; ./lab report top --strategy concurrent; ./lab trace last",
+        solution="Each when one of those before it has ended: the service keeps at most 8 calls in flight.",
     ),
 )

@@ -41,3 +41,12 @@ def test_a_lesson_has_all_of_its_parts(lesson: Lesson) -> None:
     assert all(text.strip() for text in (*texts, lesson.try_it.task, lesson.try_it.hint, lesson.try_it.solution))
     assert bool(lesson.try_it.check) == bool(lesson.try_it.starter)
     assert len(set(lesson.prediction.choices)) == 3
+
+
+def test_what_critical_path_calls_thick_is_drawn_thick(ran: dict[str, Any]) -> None:
+    (exhibit,) = ran["critical-path"]["exhibits"]
+    spans = {span["spanId"]: span for span in exhibit["analysis"]["spans"]}
+    (thick,) = (spans[id_] for id_, text in exhibit["marks"].items() if text.startswith("thick"))
+    (thin,) = (spans[id_] for id_, text in exhibit["marks"].items() if text.startswith("thin"))
+    assert int(thick["criticalTimeNano"]) == int(thick["durationNano"])
+    assert int(thin["criticalTimeNano"]) == 0
