@@ -50,6 +50,11 @@ async def run(lab: Lab) -> Outcome:
         equal("links of the push", 1, len(push.links)),
         equal("the link's trace is the change's", change.trace_id, push.links[0].trace_id),
         equal("the link's span is the server's UpdateOrder", update.span_id, push.links[0].span_id),
+        equal(
+            "when the push began, UpdateOrder had",
+            "ended",
+            "ended" if push.start_time_unix_nano >= update.end_time_unix_nano else "not ended",
+        ),
         equal("pushes in the change's own trace", 0, sum(span.name == PUSH for span in changed.spans)),
     )
     return Outcome(
@@ -89,10 +94,11 @@ LESSON = Lesson(
     run=run,
     notice="A parent waits for its child, or might; a link only knows what caused it.",
     explain=(
-        "The one who changed the order got the answer before any watcher was told, and would have with a thousand of "
+        "The change had ended before the push began, and would have with a thousand watchers: it waits for none of "
         "them. Were pushes children of the change, its trace would grow with every watcher and end when the slowest "
-        "had read. So the push is part of the stream that it serves, and its link leads to the span that caused it, in "
-        "another trace. Queues, batches and caches have the same shape: many causes, later work, nobody waiting."
+        "had been told. So the push is part of the stream that it serves, and its link leads to the span that caused "
+        "it, in another trace. Queues, batches and caches have the same shape: many causes, later work, nobody "
+        "waiting."
     ),
     source="OpenTelemetry: Traces, Links between spans; Semantic conventions for messaging",
     try_it=TryIt(
