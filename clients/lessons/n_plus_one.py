@@ -97,10 +97,10 @@ LESSON = Lesson(
     slug="n-plus-one",
     chapter=Chapter.SHAPES_OF_WORK,
     number=1,
-    question="A report over 5 users becomes a report over 25. What grows?",
+    question="A report loops over its users to count their orders; 5 users become 25. What grows?",
     prediction=Prediction(
         (
-            "the size of one answer: the service asks once for all users",
+            "the size of one answer, which has the orders of all users",
             "the number of calls: one more for each user",
             "nothing that a trace could show",
         ),
@@ -109,9 +109,10 @@ LESSON = Lesson(
     run=run,
     notice="Count the bars before you time them: a row of equal, touching bars is a loop with a call in it.",
     explain=(
-        "Each bar is cheap, so nobody notices at 5 users. Every call pays for the wire, for both services' queues and\n"
-        "for its own span; none of that shrinks when the answer does. Asking once for many (BatchGetUsers, ListOrders\n"
-        "with user_ids) pays it once. The contract decides: without a batch RPC no client could do better."
+        "Each bar is cheap, so nobody notices at 5 users. Every call pays for the wire, for both services' queues and "
+        "for its own span; none of that shrinks when the answer does. Asking once for many (BatchGetUsers, ListOrders "
+        "with user_ids) pays it once. The contract decides: without a batch RPC a client could ask for all at the "
+        "same time, but not in fewer calls."
     ),
     source="grpc.io guide: Performance Best Practices",
     try_it=TryIt(
