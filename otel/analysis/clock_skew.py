@@ -28,11 +28,13 @@ class SkewCorrection:
         if not self.shifts_ns:
             return ""
         most_ns = max(self.shifts_ns.values(), key=abs)
-        count = len(self.shifts_ns)
-        return (
-            f"clocks differ between hosts: {count} {'span was' if count == 1 else 'spans were'} moved by up to "
-            f"{most_ns / 1e6:+.1f} ms to fit their parents; how the wire time splits is unknown"
+        moved = f"{most_ns / 1e6:+.1f} ms"
+        moves = (
+            f"1 span was moved by {moved} to fit its parent"
+            if len(self.shifts_ns) == 1
+            else f"{len(self.shifts_ns)} spans were moved by up to {moved} to fit their parents"
         )
+        return f"clocks differ between hosts: {moves}; how the wire time splits is unknown"
 
 
 def correct_clock_skew(trace: Trace) -> SkewCorrection:

@@ -110,7 +110,10 @@ def test_a_child_on_another_host_is_centred_in_its_parent_and_its_own_host_follo
 def test_a_child_longer_than_its_parent_is_only_kept_from_starting_before_it() -> None:
     given_trace = trace(span("P", 0, 10, host="a"), span("C", -5, 20, "P", host="b"))
 
-    assert correct_clock_skew(given_trace).shifts_ns == {"C": 5 * MS}
+    skew = correct_clock_skew(given_trace)
+
+    assert skew.shifts_ns == {"C": 5 * MS}
+    assert "1 span was moved by +5.0 ms to fit its parent;" in skew.note
 
 
 def test_nothing_moves_where_hosts_are_the_same_or_unknown() -> None:
