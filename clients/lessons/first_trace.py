@@ -66,12 +66,13 @@ LESSON = Lesson(
     question="One call to ReportService makes it ask UserService and OrderService. How many traces is that?",
     prediction=Prediction(("three, one for each call", "one", "four, one for each process"), "b"),
     run=run,
-    notice="Each call has two bars, one per side; what the caller's bar has more is wire and queues.",
+    notice="Each call has two bars, one per side; what the caller's has beyond the server's is wire and queues.",
     explain=(
-        "Every span names its trace and its parent. The caller's CLIENT span travels as a line of metadata, and the "
-        "server's span takes it as parent, in another process. So three calls that serve one request are one tree. "
-        "The thick part of the bars is the critical path: at every moment the one span that the answer waited for. "
-        "Its pieces add up to the whole, so making a thick piece shorter makes the call faster, and nothing else does."
+        "Every span names its trace and its parent. The ids of the caller's CLIENT span travel as a line of metadata, "
+        "and the server's span takes that one as its parent, in another process. So three calls that serve one "
+        "request are one tree. The thick part of the bars is the critical path: at every moment the one span that the "
+        "answer waited for. Its pieces add up to the whole, so making a thick piece shorter makes the call faster, "
+        "and nothing else does."
     ),
     source="OpenTelemetry: Traces; gRFC A72",
     try_it=TryIt(

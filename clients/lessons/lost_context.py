@@ -185,10 +185,10 @@ LESSON = Lesson(
     notice="Context follows the task, not the data: who starts the work decides where its span hangs.",
     explain=(
         "The current span lives in a context variable. create_task and asyncio.to_thread copy the context; "
-        "run_in_executor starts with an empty one, so the span it makes is a root. A worker that reads a queue keeps "
-        "the context in which it was started: here that of the first request, so it files everybody's work there. "
-        "That is worse than losing it, because it looks right. Send the context along with the job, or begin a new "
-        "trace with a link."
+        "run_in_executor copies nothing, and a pool's thread has an empty one, so a span made there is a root. A "
+        "worker that reads a queue keeps the context in which it was started: here that of the first request, so it "
+        "files everybody's work there. That is worse than losing it, because it looks right. Send the context along "
+        "with the job, or begin a new trace with a link."
     ),
     source="Python: contextvars, asyncio.to_thread; OpenTelemetry: Context",
     try_it=TryIt(

@@ -83,6 +83,8 @@ def servers(trace: Trace) -> int:
 
 def mark(span: Span, traceparent: str) -> str | None:
     """What to look at where the trace holds together."""
+    if span.name.endswith(CUT) and span.kind is SpanKind.CLIENT:
+        return f"span {span.span_id}: its id is in the line, as the parent to be"
     if span.name.endswith(CUT) and span.kind is SpanKind.SERVER:
         return f"came with traceparent: {traceparent}"
     return None
@@ -112,15 +114,15 @@ LESSON = Lesson(
     notice="55 characters of metadata are the whole trick; whoever drops them cuts the trace in two.",
     explain=(
         "The client interceptor writes traceparent: version, trace id, its own span's id as the parent to be, flags. "
-        "The server interceptor reads it before the handler runs. Spans never travel with the call; each process sends "
-        "its own to the backend. A proxy or a bare channel that loses the line loses nothing else: the call is OK, and "
-        "the trace falls apart. Baggage is a second line, for values of yours: it crosses every process, and becomes "
-        "an attribute only where somebody copies it."
+        "The server interceptor reads it before the handler runs. Spans never travel with the call; each process "
+        "sends its own to the backend. Where a proxy drops the line, or a bare channel never wrote it, the call is OK "
+        "all the same, and the trace falls apart. Baggage is a second line, for values of yours: it crosses every "
+        "process, and becomes an attribute only where somebody copies it."
     ),
     source="W3C Trace Context; W3C Baggage; grpc.io guide: Metadata",
     try_it=TryIt(
         task="The line above ends in 03. What do these bits say, and how do you test that a call is sampled?",
-        hint="Bit 1 says sampled, bit 2 says that the id's last seven bytes are random (W3C Trace Context, level 2).",
-        solution="Sampled, and a random id. So test flags & 1, never flags == '01'.",
+        hint="01 says sampled, 02 that the id's last seven bytes are random (W3C Trace Context, level 2); 03 is both.",
+        solution="Sampled, and a random id. So test int(flags, 16) & 1, never flags == '01'.",
     ),
 )
