@@ -21,7 +21,7 @@ from clients.learn.lesson import Chapter, Lesson, Outcome, Prediction, TryIt, eq
 from clients.learn.shop import fill_shop
 from generated.report_pb2 import GetUserReportRequest
 from generated.report_pb2_grpc import ReportServiceStub
-from otel.analysis.model import LogRecord
+from otel.analysis.model import LogRecord, Span
 from otel.instrument.interceptors import aio_client_interceptors
 from otel.query import TraceQuery, TraceSearch
 
@@ -91,7 +91,7 @@ async def run(lab: Lab) -> Outcome:
         equal("spans of dropped traces", 0, sum(found)),
         equal("dropped calls that have logs all the same", len(dropped), sum(map(names_its_trace, lines))),
     )
-    return Outcome(facts, (await lab.exhibit("one that was kept", await lab.trace(kept[0])),))
+    return Outcome(facts, (await lab.exhibit("one that was kept", await lab.trace(kept[0]), mark),))
 
 
 async def ask(provider: TracerProvider, channel: grpc.aio.Channel, user_id: str) -> Root:
@@ -123,6 +123,11 @@ def names_its_trace(lines: Sequence[LogRecord]) -> bool:
     return bool(lines) and all(line.span_id and not line.flags & 1 for line in lines)
 
 
+def mark(span: Span) -> str | None:
+    """What to look at."""
+    return None if span.parent_span_id else "decided here, by the trace id; the six spans below obeyed"
+
+
 LESSON = Lesson(
     slug="sampling",
     chapter=Chapter.READ_A_TRACE,
@@ -132,7 +137,7 @@ LESSON = Lesson(
         (
             "about a quarter of the spans of each request",
             "some requests whole, of the others no span",
-            "of each service another quarter of the requests",
+            "from each service a quarter of the requests, not the same ones",
         ),
         "b",
     ),
@@ -142,11 +147,11 @@ LESSON = Lesson(
         "The ratio sampler compares the trace id with a bound, so it needs no state. ParentBased means: whoever has a "
         "parent obeys the parent's flag, the last bit of traceparent. So a trace is kept whole or not at all. An "
         "unsampled span still has ids and still travels; log lines bear them, with the flag off, and can be found by "
-        "trace id though no trace is there. What you lose is the rare: at 25 %, three of four incidents are not drawn."
+        "trace id though no trace is there. What you lose is the rare: at 25 %, three of four incidents have no trace."
     ),
     source="OpenTelemetry SDK: Sampling (ParentBased, TraceIdRatioBased); W3C Trace Context: sampled flag",
     try_it=TryIt(
-        task="How would the services be started so that they, not their callers, keep 10 % of what has no parent?",
+        task="Some calls come without a trace. How would you start the services so that they keep 10 % of those?",
         hint="The SDK reads the sampler's name and its argument from two OTEL_* variables.",
         solution="OTEL_TRACES_SAMPLER=parentbased_traceidratio OTEL_TRACES_SAMPLER_ARG=0.1 ./lab up",
     ),
