@@ -56,7 +56,7 @@ async def run(lab: Lab) -> Outcome:
     turns = await lab.ask(lambda _: server_turns(lab, root), lambda turns: turns.endswith("returned"))
     facts = (
         equal("what the watcher read, in order", "acknowledged, changed, acknowledged, end", ", ".join(read)),
-        equal("what the server did", "first got, then 1 more got and 3 sent, last returned", turns),
+        equal("what the server did", "took a message, then 1 more and sent 3, then returned", turns),
         equal("SERVER spans of all that", 1, sum(span.kind is SpanKind.SERVER for span in trace.spans)),
         equal(
             "messages that span counts, received and sent",
@@ -78,7 +78,8 @@ def server_turns(lab: Lab, root: RootSpan) -> str:
     mine = {line["rpc_id"] for line in lab.witness("order") if root.trace_id in (line.get("traceparent") or "")}
     events = [line["event"] for line in lab.witness("order") if line["rpc_id"] in mine]
     first, *between, last = [event for event in events if event != "entered"] or ["none", "none"]
-    return f"first {first}, then {between.count('got')} more got and {between.count('sent')} sent, last {last}"
+    begun = "took a message" if first == "got" else first
+    return f"{begun}, then {between.count('got')} more and sent {between.count('sent')}, then {last}"
 
 
 def mark(span: Span) -> str | None:

@@ -54,14 +54,14 @@ async def run(lab: Lab) -> Outcome:
         holds(
             "one letter, as it is: bytes on the wire by bytes of text",
             "more than 100 %",
-            f"{letters.share:.1%}",
+            percent(letters.share),
             letters.share > 1,
         ),
-        holds("one letter, gzip", "less than 2 %", f"{small_letters.share:.1%}", small_letters.share < 0.02),
+        holds("one letter, gzip", "less than 2 %", percent(small_letters.share), small_letters.share < 0.02),
         holds(
             "noise in base64, gzip: its six bits in eight cannot be squeezed",
             "between 70 and 90 %",
-            f"{small_noise.share:.1%}",
+            percent(small_noise.share),
             0.7 < small_noise.share < 0.9,
         ),
         equal(
@@ -96,6 +96,11 @@ def differing(one: Trace, other: Trace) -> list[str]:
     return sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
 
 
+def percent(share: float) -> str:
+    """A share for a person."""
+    return f"{share * 100:.1f} %"
+
+
 def client(trace: Trace) -> Span:
     """The uploader's side."""
     return next(s for s in trace.spans if s.kind is SpanKind.CLIENT and s.name.endswith("/ImportOrders"))
@@ -122,7 +127,7 @@ LESSON = Lesson(
         "b",
     ),
     run=run,
-    notice="Compression is bought with CPU, and a trace shows neither the price nor the bytes saved.",
+    notice="Compression is bought with CPU, and a trace names neither the price nor the bytes saved.",
     explain=(
         "gRPC compresses below everything that an interceptor or a handler sees: message by message, after it was "
         "serialized and before it is framed. So spans count the bytes of the message, the header that names the "
