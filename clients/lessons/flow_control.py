@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from opentelemetry import trace as otel_trace
 
+from clients.learn.exercise import ExerciseError
 from clients.learn.lab import ChannelOptions, Lab
 from clients.learn.lesson import Chapter, Lesson, Outcome, Prediction, TryIt, equal, holds
 from clients.learn.servicer import Surroundings
@@ -20,14 +21,14 @@ from otel.analysis.model import Span, SpanKind, Trace
 MESSAGES = 40
 MESSAGE_BYTES = 64 * 1024
 READER_S = 0.02
-SMALL_WINDOWS: ChannelOptions = (("grpc.http2.lookahead_bytes", 65536), ("grpc.http2.bdp_probe", 0))
+SMALL_WINDOWS: ChannelOptions = (("grpc.http2.bdp_probe", 0),)  # they stay at 64 KiB, with which all begin
 STARTER = """\
 # Options of the reader's channel. The server sends 40 messages of 64 KiB; this reader takes one every 20 ms.
 # As it stands the server sends nearly all of them ahead, into the reader's memory.
 # Make it wait: when the server is done, at least 30 messages must have been read.
 CHANNEL_OPTIONS = []
 """
-SOLUTION = STARTER.replace("[]", '[\n    ("grpc.http2.lookahead_bytes", 65536),\n    ("grpc.http2.bdp_probe", 0),\n]')
+SOLUTION = STARTER.replace("[]", '[("grpc.http2.bdp_probe", 0)]')
 
 
 class Orders(OrderServiceServicer):
@@ -70,7 +71,7 @@ class Reading:
 async def run(lab: Lab) -> Outcome:
     """Let two slow readers read the same stream, one with small windows and one with the usual ones."""
     await lab.start("")
-    server = await lab.servicer("clients.lessons.flow_control:Orders", "order", channel_options=server_options())
+    server = await lab.servicer("clients.lessons.flow_control:Orders", "order")
     small, usual = await asyncio.gather(
         read_slowly(lab, server.address, "small windows", SMALL_WINDOWS),
         read_slowly(lab, server.address, "usual windows", ()),
@@ -85,7 +86,7 @@ async def run(lab: Lab) -> Outcome:
         holds(
             "small windows: share of the call that the server stood in write",
             "more than half",
-            f"{small.wait_share:.0%}",
+            f"{small.wait_share * 100:.0f} %",
             small.wait_share > 0.5,
         ),
         holds(
@@ -97,7 +98,7 @@ async def run(lab: Lab) -> Outcome:
         holds(
             "usual windows: share of the call that the server stood in write",
             "less than half",
-            f"{usual.wait_share:.0%}",
+            f"{usual.wait_share * 100:.0f} %",
             usual.wait_share < 0.5,
         ),
         equal("messages that both readers got", (MESSAGES, MESSAGES), (received(small), received(usual))),
@@ -125,11 +126,6 @@ async def read_slowly(lab: Lab, address: str, name: str, options: ChannelOptions
     return Reading(trace, sum(moment < server.end_time_unix_nano for moment in read_ns))
 
 
-def server_options() -> Sequence[str]:
-    """The server's end of small windows."""
-    return [f"{key}={value}" for key, value in SMALL_WINDOWS]
-
-
 def received(reading: Reading) -> object:
     """How many messages the reader's span counted."""
     client = next(span for span in reading.trace.spans if span.kind is SpanKind.CLIENT)
@@ -141,11 +137,27 @@ def mark(span: Span, text: str) -> str | None:
     return text if span.kind is SpanKind.SERVER else None
 
 
+def options_in(names: Mapping[str, object]) -> ChannelOptions:
+    """The learner's options; ExerciseError for those that gRPC would refuse, or pass over without a word."""
+    options = names.get("CHANNEL_OPTIONS")
+    if not isinstance(options, list | tuple) or not all(map(is_option, options)):
+        raise ExerciseError(
+            "CHANNEL_OPTIONS is no list of pairs of a name and a number",
+            'such as [("grpc.max_metadata_size", 8192)]: a list, pairs in it, no quotes around the number',
+        )
+    return options
+
+
+def is_option(pair: object) -> bool:
+    """Whether something is an option with a number."""
+    return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], int)
+
+
 async def check(lab: Lab, names: Mapping[str, object]) -> Outcome:
     """Read slowly over the learner's channel."""
+    options = options_in(names)
     await lab.start("")
-    server = await lab.servicer("clients.lessons.flow_control:Orders", "order", channel_options=server_options())
-    options = cast("ChannelOptions", names.get("CHANNEL_OPTIONS", ()))
+    server = await lab.servicer("clients.lessons.flow_control:Orders", "order")
     reading = await read_slowly(lab, server.address, "your options", options)
     count = reading.read_when_all_was_sent
     return Outcome((holds("messages read when the server had sent the last", "30 or more of 40", count, count >= 30),))
@@ -167,16 +179,16 @@ LESSON = Lesson(
     run=run,
     notice="The sender's clock shows the receiver's speed, but only once the windows between them are full.",
     explain=(
-        "HTTP/2 gives each stream a window of bytes that may be under way; reading opens it again. While there is room "
-        "a write returns at once, and the server believes that it is done. gRPC measures the line and widens the "
-        "windows by itself, so a short stream never fills them and its data waits in the reader's memory. With small, "
-        "fixed windows the server's span is as long as its reader's. A slow writer's span may be a slow reader: look "
-        "at the other side before you tune a query."
+        "HTTP/2 gives each stream a window of bytes that may be under way, and the receiver opens it again as it "
+        "reads. While there is room a write returns at once, and the server believes that it is done. gRPC measures "
+        "the line and widens the windows by itself, so a short stream never fills them and its data waits in the "
+        "reader's memory. With small, fixed windows the server's span is as long as its reader's. A slow writer's "
+        "span may be a slow reader: look at the other side before you tune a query."
     ),
     source="grpc.io guide: Flow Control; RFC 9113, section 5.2",
     try_it=TryIt(
         task="Set options on the reader's channel so that the server cannot send much ahead of it.",
-        hint="Two options: one is the window to begin with, the other lets gRPC widen it.",
+        hint="Windows begin with 64 KiB; gRPC widens them by what its BDP probe finds. One option ends the probing.",
         starter=STARTER,
         solution=SOLUTION,
         check=check,

@@ -109,6 +109,17 @@ def test_an_exercise_that_defines_nothing_of_what_was_asked_is_red_and_no_crash(
         assert "does not define" in done.stderr, f"{lesson.slug}: {done.stderr}"
 
 
+@pytest.mark.parametrize("options", ["None", '{"grpc.http2.bdp_probe": 0}', '[("grpc.http2.bdp_probe", "0")]'])
+def test_channel_options_that_grpc_would_refuse_or_pass_over_are_explained(options: str, lab: Lab) -> None:
+    file = exercise(lab, "flow-control")
+    file.parent.mkdir()
+    file.write_text(f"CHANNEL_OPTIONS = {options}\n", encoding="utf-8")
+    done = lab.run("learn", "flow-control", "--try")
+    assert done.returncode == 1
+    assert "no list of pairs of a name and a number" in done.stderr
+    assert "no quotes around the number" in done.stderr
+
+
 def test_a_handler_that_raises_is_red_with_its_reason(lab: Lab) -> None:
     file = exercise(lab, "deadline")
     file.parent.mkdir()
