@@ -47,6 +47,20 @@ def test_a_failed_trace_is_a_cross_and_not_only_red(open_page: OpenPage, backend
     assert "3 failed" in (point.get_attribute("aria-label") or "")
 
 
+def test_on_a_phone_what_was_found_is_said_above_the_list(open_page: OpenPage, backend: Backend) -> None:
+    page = open_page("/search?limit=5", width=390, height=844)
+    page.locator(".results li").first.wait_for()
+
+    expect(page.locator(".found-words")).to_contain_text("the limit: more may match")
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('.scatter, .found-words, .results-box')].map(one => one.getBoundingClientRect())"
+        ".map(box => [box.top, box.bottom])"
+    )
+    (_, scatter_end), (words, words_end), (rows, _) = sizes
+    assert scatter_end <= words
+    assert words_end <= rows
+
+
 def test_filters_are_in_the_address_and_explain_themselves(open_page: OpenPage, backend: Backend) -> None:
     backend.send(failing(0x205))
     page = open_page("/search")
