@@ -3,7 +3,7 @@
 import { traceTo } from "./address.js";
 import { countWords, widest } from "./compare_model.js";
 import { h } from "./dom.js";
-import { difference, duration, plain } from "./format.js";
+import { count, difference, duration, plain } from "./format.js";
 import { serviceClass } from "./service_color.js";
 
 /**
@@ -31,7 +31,7 @@ export function matchedTable({ rows, rest, diff, unit, flat, addressOf }) {
     rest.length > 0 &&
       tableRow(
         [
-          h("th", { scope: "row", class: "dim" }, `other, ${rest.length} rows`),
+          h("th", { scope: "row", class: "dim" }, `other, ${count(rest.length, "row")}`),
           "",
           "",
           "",
@@ -52,7 +52,7 @@ export function matchedTable({ rows, rest, diff, unit, flat, addressOf }) {
       2,
     ),
   ];
-  return table("Matched spans", ["Operation", "Change", "Spans", "Before", "After", "Difference"], 2, body, foot);
+  return table("Matched spans", ["Operation", "Change", "Spans", "Before", "After", "Difference"], 2, body, foot, "matched");
 }
 
 /** What matched spans say differently: the pair with the greatest difference of each row; null where nothing differs. */
@@ -87,14 +87,14 @@ export function logCountsTable(counts) {
   );
 }
 
-/** A table in a frame that scrolls; columns from `firstNumber` on are numbers. */
-function table(label, titles, firstNumber, body, foot = []) {
+/** A table in a frame that scrolls; columns from `firstNumber` on are numbers; `kind` is a class of its frame. */
+function table(label, titles, firstNumber, body, foot = [], kind = "") {
   const heads = titles.map((title, index) =>
     h("th", { scope: "col", class: index >= firstNumber ? "number cm-th" : "cm-th" }, title),
   );
   return h(
     "div",
-    { class: "cm-table", tabindex: "0", role: "region", "aria-label": label },
+    { class: ["cm-table", kind], tabindex: "0", role: "region", "aria-label": label },
     h("table", { class: "grid" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body), h("tfoot", {}, foot)),
   );
 }
