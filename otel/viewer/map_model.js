@@ -2,7 +2,7 @@
 
 import { shortOperation } from "./format.js";
 
-const BOX = { width: 178, height: 82, gapX: 150, gapY: 26, margin: 12 };
+const BOX = { width: 198, height: 82, gapX: 128, gapY: 26, margin: 12 };
 
 /**
  * Join the answers: `dependencies` (`[{parent, child, callCount}]`), and of the metrics `server` (by service) and `client` and

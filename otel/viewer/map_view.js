@@ -200,11 +200,13 @@ function picture(map, ctx) {
       "aria-label": "Services and the calls between them",
     },
     plan.curves.map((curve) => arrow(curve)),
+    // After all curves, so that none is drawn across a label.
+    plan.curves.map((curve) => figures(curve)),
     plan.boxes.map((box) => card(box, ctx)),
   );
 }
 
-function arrow({ link, path, tip, label, weight }) {
+function arrow({ link, path, tip, weight }) {
   const failed = link.errors > 0;
   const words = `${plain(link.from, 60)} calls ${plain(link.to, 60)}: ${count(link.count, "call")}, ${rate(link.rate)}${failed ? `, ${percent(link.errors)} failed` : ""}`;
   return s(
@@ -218,11 +220,22 @@ function arrow({ link, path, tip, label, weight }) {
         ? `M${tip.x - 9} ${tip.y - 5} L${tip.x} ${tip.y} L${tip.x - 9} ${tip.y + 5} Z`
         : `M${tip.x - 5} ${tip.y + 9} L${tip.x} ${tip.y} L${tip.x + 5} ${tip.y + 9} Z`,
     }),
-    s(
-      "text",
-      { x: label.x, y: label.y, "text-anchor": label.anchor },
-      `${rate(link.rate)}${failed ? ` · ✕ ${percent(link.errors)}` : ""}`,
-    ),
+  );
+}
+
+/** A link's rate and failures; its arrow says them to who does not see. */
+function figures({ link, label }) {
+  const failed = link.errors > 0;
+  return s(
+    "text",
+    {
+      class: `mp-figures${failed ? " failed" : ""}`,
+      x: label.x,
+      y: label.y,
+      "text-anchor": label.anchor,
+      "aria-hidden": "true",
+    },
+    `${rate(link.rate)}${failed ? ` · ✕ ${percent(link.errors)}` : ""}`,
   );
 }
 
