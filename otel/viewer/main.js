@@ -96,6 +96,7 @@ function createMissingPage() {
           `nothing is at ${route.path}; traces are at /trace/ID, the search at /search`,
           () => go(defaultRoute("search")),
           "h1",
+          "Search traces",
         ),
       ),
     keys: {},

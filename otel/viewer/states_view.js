@@ -3,14 +3,14 @@
 import { h, replace } from "./dom.js";
 import { plain } from "./format.js";
 
-/** What to show where something failed. `again` tries once more; `heading` is h1 where the page has no other. */
-export function failure(sentence, again, heading = "h2") {
+/** What to show where something failed. `again` is what the button called `way` does; `heading` is h1 where the page has no other. */
+export function failure(sentence, again, heading = "h2", way = "Try again") {
   return h(
     "section",
     { class: "state failed", role: "alert" },
     h(heading, {}, "That did not work"),
     h("p", {}, plain(sentence, 600)),
-    again && h("button", { type: "button", on: { click: again } }, "Try again"),
+    again && h("button", { type: "button", on: { click: again } }, way),
   );
 }
 

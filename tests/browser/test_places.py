@@ -31,6 +31,29 @@ def test_the_rows_of_a_comparison_add_up_to_the_difference(open_page: OpenPage, 
     expect(page.locator(".cm-logs")).to_contain_text("order.rejected")
 
 
+def test_on_a_phone_every_difference_of_a_comparison_is_in_sight(open_page: OpenPage, backend: Backend) -> None:
+    a, b = report(0x410), failing(0x411)
+    backend.send(a, b)
+
+    page = open_page(f"/trace/{a.trace_id}...{b.trace_id}", width=390, height=844)
+
+    page.locator(".matched tbody tr").first.wait_for()
+    ends = page.locator(".matched .cm-delta > span:first-child").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().right)"
+    )
+    assert len(ends) > 3
+    assert max(ends) <= 390
+    expect(page.locator(".matched")).to_contain_text("OK → UNAVAILABLE")
+
+
+def test_an_address_where_nothing_is_leads_to_the_search(open_page: OpenPage) -> None:
+    page = open_page("/nowhere")
+
+    page.get_by_role("button", name="Search traces").click()
+
+    page.locator(".results li").first.wait_for()
+
+
 def test_a_number_of_the_comparison_leads_to_its_span(open_page: OpenPage, backend: Backend) -> None:
     a, b = report(0x403), report(0x404, slower=2)
     backend.send(a, b)
@@ -87,6 +110,20 @@ def test_the_map_shows_services_and_calls_with_their_figures(open_page: OpenPage
     assert any(re.match(r"report calls order: \d+ calls?, [\d.]+/(?:s|min|h), \d+ % failed", name) for name in names), (
         names
     )
+
+
+def test_the_figures_of_a_service_stay_inside_its_box(open_page: OpenPage, backend: Backend) -> None:
+    backend.send(*(report(0x412 + number) for number in range(9)), failing(0x41F))
+
+    page = open_page("/map?lookback=15m")
+
+    page.locator(".mp-box .bad").first.wait_for()
+    room = page.locator(".mp-box").evaluate_all(
+        "boxes => boxes.flatMap(box => [...box.querySelectorAll('text')].map(text =>"
+        " box.querySelector('.mp-card').getBBox().x + box.querySelector('.mp-card').getBBox().width"
+        " - text.getBBox().x - text.getBBox().width))"
+    )
+    assert min(room) >= 0
 
 
 def test_a_service_of_the_map_leads_to_its_traces(open_page: OpenPage, backend: Backend) -> None:
