@@ -2,7 +2,7 @@
 
 import { duration, plain } from "./format.js";
 
-/** Short notes on a span's row, most telling first: `[{text, tone, title}]`, tone "" or "warn". */
+/** Short notes on a span's row, most telling first: `[{text, tone, title}]`, tone "", "minor" (left out where there is little room) or "warn". */
 export function spanNotes(span) {
   const raw = span.raw;
   return [
@@ -15,13 +15,13 @@ export function spanNotes(span) {
     raw.timeoutS !== null &&
       raw.timeoutS !== undefined && {
         text: `deadline ${seconds(raw.timeoutS)}`,
-        tone: "",
+        tone: "minor",
         title: "the time that the caller allowed",
       },
     raw.timeRemainingS !== null &&
       raw.timeRemainingS !== undefined && {
         text: `${seconds(raw.timeRemainingS)} left`,
-        tone: raw.timeRemainingS <= 0 ? "warn" : "",
+        tone: raw.timeRemainingS <= 0 ? "warn" : "minor",
         title: "what was left of the deadline when the call arrived",
       },
     messageNote(raw),
@@ -68,5 +68,5 @@ function messageNote(raw) {
   const [sent, received] = [raw.sentMessageCount, raw.receivedMessageCount];
   const known = [sent, received].some((number) => number !== null && number !== undefined);
   if (!known || ((sent ?? 1) === 1 && (received ?? 1) === 1)) return null;
-  return { text: `↑${sent ?? "?"} ↓${received ?? "?"}`, tone: "", title: "messages sent and received" };
+  return { text: `↑${sent ?? "?"} ↓${received ?? "?"}`, tone: "minor", title: "messages sent and received" };
 }

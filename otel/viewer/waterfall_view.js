@@ -1,7 +1,7 @@
 // Paints a trace as a treegrid: names on the left, time on the right. Only the rows in sight are in the document.
 
 import { h, replace, setAttribute, setCss } from "./dom.js";
-import { duration, offset, plain } from "./format.js";
+import { count, duration, offset, plain } from "./format.js";
 import { actionFor } from "./keys.js";
 import { serviceClass } from "./service_color.js";
 import { spanNotes, spanSentence, statusWord } from "./span_words.js";
@@ -248,7 +248,7 @@ function spanRow({ span }, shown) {
       h("bdi", { class: "wf-service" }, plain(span.service, 80)),
       h("bdi", { class: "wf-operation" }, plain(span.operation, 200)),
       collapsed && h("span", { class: "wf-hidden" }, `+${span.subtreeEnd - span.index - 1}`),
-      logs.length > 0 && h("span", { class: "wf-log-count", title: `${logs.length} log lines` }, `≡${logs.length}`),
+      logs.length > 0 && h("span", { class: "wf-log-count", title: count(logs.length, "log line") }, `≡${logs.length}`),
     ),
     h(
       "div",

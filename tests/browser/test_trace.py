@@ -65,6 +65,19 @@ def test_status_deadline_attempts_and_orphans_are_said_in_words(view_trace: View
     expect(page.locator(".tr-warning")).to_contain_text("came without a parent")
 
 
+def test_on_a_phone_the_names_have_the_room_of_lesser_notes(view_trace: View, backend: Backend) -> None:
+    sent = report(0x320)
+    backend.send(sent)
+
+    page = view_trace(sent, width=390, height=844)
+
+    expect(page.locator(".wf-call .minor").first).to_be_hidden()
+    cut = page.locator(".wf-row[data-span] .wf-operation").evaluate_all(
+        "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    )
+    assert cut == []
+
+
 def test_the_critical_path_is_drawn_on_the_bars_and_tiles_the_strip(view_trace: View, backend: Backend) -> None:
     sent = report(0x303)
     backend.send(sent)
