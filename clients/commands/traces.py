@@ -69,15 +69,20 @@ def traces(
         from clients.render.trace_table import trace_table
 
         console().print(trace_table(found))
+        if len(found) == limit:
+            note(f"the newest {limit}; --limit {limit * 5} looks for more")
     else:
         note("no trace matches")
 
 
 def of_full_names(query: TraceQuery, search: TraceSearch) -> list[TraceSummary]:
-    """Search for what screens show as the operation that was asked for: they leave a method's package out."""
+    """Search for what screens show as the operation that was asked for.
+
+    They leave a method's package out, and its service too where there is little room.
+    """
     services = [search.service_name] if search.service_name else query.services()
     names = {known.name for service in services for known in query.operations(service)}
-    full = [name for name in names if name.endswith(f".{search.operation_name}")]
+    full = [name for name in names if name.endswith((f".{search.operation_name}", f"/{search.operation_name}"))]
     found = {hit.trace_id: hit for n in full for hit in query.trace_summaries(replace(search, operation_name=n))}
     newest_first = sorted(found.values(), key=lambda hit: (-hit.start_time_unix_nano, hit.trace_id))
     return newest_first[: search.limit]

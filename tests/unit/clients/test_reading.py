@@ -62,7 +62,11 @@ def test_a_method_is_found_by_the_name_that_screens_show() -> None:
     with Stored(TRACE_ID) as query:
         assert query.trace_summaries(search) == []
         assert [hit.trace_id for hit in traces.of_full_names(query, search)] == [TRACE_ID]
-        assert traces.of_full_names(query, replace(search, operation_name="Service/TopUsers")) == []
+        assert [hit.trace_id for hit in traces.of_full_names(query, replace(search, operation_name="TopUsers"))] == [
+            TRACE_ID
+        ]
+        for part in ("Service/TopUsers", "Users"):
+            assert traces.of_full_names(query, replace(search, operation_name=part)) == []
 
 
 def test_lines_of_many_traces_say_what_each_is_found_by() -> None:
