@@ -14,19 +14,21 @@ from clients.render.glyphs import Glyphs, glyphs_for
 from clients.render.text import left, plain, right
 
 _GAP = 2
-_ENOUGH_FLEXIBLE = 22
-"""A flexible column is cut to this before others are given up, and to less when no other can be."""
 _LEAST_FLEXIBLE = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. The highest `give_up` goes first, 0 stays; a flexible one may be cut before anything goes."""
+    """One column. The highest `give_up` goes first, 0 stays.
+
+    A flexible one is cut to `enough` cells before others are given up, and to less when no other can be.
+    """
 
     title: str
     is_number: bool = False
     give_up: int = 0
     is_flexible: bool = False
+    enough: int = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class PlainTable:
         while True:
             excess = sum(natural[index] for index in shown) + _GAP * (len(shown) - 1) - width
             flexible = [index for index in shown if self.columns[index].is_flexible]
-            cuttable = sum(max(0, natural[index] - _ENOUGH_FLEXIBLE) for index in flexible)
+            cuttable = sum(max(0, natural[index] - self.columns[index].enough) for index in flexible)
             losable = [index for index in shown if self.columns[index].give_up]
             if excess <= cuttable or not losable:
                 break

@@ -23,7 +23,7 @@ from otel.query.values import ServiceCount, TraceSummary
 
 
 def trace_table(summaries: Sequence[TraceSummary]) -> PlainTable:
-    """List traces as given. Given up when there is little room: services, the start, the span count, the orphans.
+    """List traces as given. Given up when there is little room: services, the span count, the start, the orphans.
 
     A trace id stays whole, for copying.
     """
@@ -32,10 +32,10 @@ def trace_table(summaries: Sequence[TraceSummary]) -> PlainTable:
     has_orphans = any(summary.orphan_span_count for summary in summaries)
     columns = [
         Column("trace"),
-        Column("started (UTC)", give_up=3),
-        Column("root", is_flexible=True),
+        Column("started (UTC)", give_up=2),
+        Column("root", is_flexible=True, enough=22 if has_orphans else 30),
         Column(scale.unit, is_number=True),
-        Column("spans", is_number=True, give_up=2),
+        Column("spans", is_number=True, give_up=3),
         Column("errors", is_number=True),
         *([Column("orphans", is_number=True, give_up=1)] if has_orphans else []),
         Column("services", give_up=4),

@@ -67,6 +67,13 @@ def test_a_table_gives_up_columns_in_their_order_and_cuts_the_flexible_one() -> 
     assert drawn(table, 14).splitlines()[1] == "1   " + "n" * 9 + "…"
 
 
+def test_a_list_of_traces_gives_up_the_span_counts_before_it_cuts_a_name() -> None:
+    lines = drawn(trace_table([summary_of(REPORT)]), 100).splitlines()
+
+    assert lines[0].split() == ["trace", "started", "(UTC)", "root", "ms", "errors"]
+    assert "demo ReportService/GetUserReport" in lines[1]
+
+
 def test_an_empty_table_has_its_header() -> None:
     assert drawn(trace_table([])) == "trace  started (UTC)  root  ns  spans  errors  services\n"
 
