@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -30,13 +31,16 @@ ul.facts { list-style: none; padding: 0; }
 ul.facts .seen { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 .held { color: var(--good); } .failed { color: var(--bad); font-weight: 600; }
 .notice { font-weight: 600; border-left: .25rem solid currentColor; padding-left: .75rem; }
-details.run { max-width: none; }
+details.run[open] { max-width: none; }
 iframe { width: 100%; height: 34rem; border: 1px solid var(--line); border-radius: .4rem; }
 pre { overflow-x: auto; border: 1px solid var(--line); border-radius: .4rem; padding: .75rem; }
 button { font: inherit; padding: .4rem 1.2rem; cursor: pointer; }
 a { color: light-dark(#0b57a8, #8cc2ff); }
 """
 LETTERS: Final = "abc"
+SEEN: Final = "seen"
+"""The id of what a run showed, or of why it showed nothing."""
+_CODE: Final = re.compile("`([^`]+)`")
 
 
 def index_page(lessons: Sequence[Lesson], *, prefix: str = "", suffix: str = "") -> str:
@@ -47,7 +51,7 @@ def index_page(lessons: Sequence[Lesson], *, prefix: str = "", suffix: str = "")
     )
     for number, chapter in enumerate(Chapter, start=1):
         rows = [
-            f'<li><a href="{prefix}{lesson.slug}{suffix}">{_text(lesson.slug)}</a>: {_text(lesson.question)}</li>'
+            f'<li><a href="{prefix}{lesson.slug}{suffix}">{_text(lesson.slug)}</a>: {_prose(lesson.question)}</li>'
             for lesson in lessons
             if lesson.chapter is chapter
         ]
@@ -63,10 +67,14 @@ def lesson_page(
     home: str,
     complaint: str = "",
     run_action: str = "",
+    following: tuple[str, str] | None = None,
 ) -> str:
-    """One lesson. `outcome` is the JSON form of a run, `traces` the addresses of its exhibits in order."""
+    """One lesson. `outcome` is the JSON form of a run, `traces` the addresses of its exhibits in order.
+
+    `following` is the slug and the address of the lesson to go on with.
+    """
     parts = [f'<nav><a href="{home}">All lessons</a> · {_text(lesson.chapter.value)}</nav>']
-    parts.append(f"<main><h1>{_text(lesson.question)}</h1>")
+    parts.append(f"<main><h1>{_prose(lesson.question)}</h1>")
     parts.append("<h2>Predict</h2>" + _prediction(lesson))
     if run_action:
         parts.append(
@@ -74,18 +82,21 @@ def lesson_page(
             " <span class=dim>real servers, a few seconds</span></form>"
         )
     if complaint:
-        parts.append(f'<p class="failed" role="alert">{_text(complaint)}</p>')
-    explanation = (
-        f'<p class="text notice">{_text(lesson.notice)}</p><p class=text>{_text(" ".join(lesson.explain.split()))}</p>'
-    )
+        parts.append(f'<p class="failed" id="{SEEN}" role="alert">{_text(complaint)}</p>')
+    explanation = f'<p class="text notice">{_prose(lesson.notice)}</p>'
+    explanation += f"<p class=text>{_prose(' '.join(lesson.explain.split()))}</p>"
     explanation += f'<p class="text dim">Read on: {_text(lesson.source)}</p>'
     if outcome is not None:
-        seen = f"{_seen(outcome, traces)}<h2>Explain</h2>{explanation}"
+        anchor = "" if complaint else f' id="{SEEN}"'
+        seen = f"<h2{anchor}>Look</h2>{_seen(outcome, traces)}<h2>Explain</h2>{explanation}"
         # Whoever pressed the button wants to see; whoever reads a recorded run shall think first.
         parts.append(
             seen if run_action else f"<details class=run><summary>Show what happened</summary>{seen}</details>"
         )
     parts.append(_exercise(lesson) + "</main>")
+    if following is not None:
+        slug, address = following
+        parts.append(f'<p>Next: <a href="{address}">{_text(slug)}</a></p>')
     return _document(lesson.slug, "".join(parts))
 
 
@@ -94,12 +105,12 @@ def _prediction(lesson: Lesson) -> str:
     rows = []
     for place, choice in enumerate(lesson.prediction.choices):
         verdict = "Right." if place == right else "No."
-        rows.append(f"<details><summary>{LETTERS[place]}) {_text(choice)}</summary><p>{verdict}</p></details>")
+        rows.append(f"<details><summary>{LETTERS[place]}) {_prose(choice)}</summary><p>{verdict}</p></details>")
     return "".join(rows)
 
 
 def _seen(outcome: Mapping[str, Any], traces: Sequence[str]) -> str:
-    parts = ["<h2>Look</h2>"]
+    parts = []
     for exhibit, address in zip(outcome["exhibits"], traces, strict=True):
         title = _text(exhibit["title"])
         parts.append(f'<h3>{title}</h3><iframe src="{address}" title="Trace: {title}" loading="lazy"></iframe>')
@@ -122,8 +133,8 @@ def _exercise(lesson: Lesson) -> str:
     command = f"./lab learn {lesson.slug}" + (" --try" if lesson.try_it.check else "")
     starter = f"<pre>{_text(lesson.try_it.starter)}</pre>" if lesson.try_it.starter else ""
     return (
-        f"<h2>Try it</h2><p class=text>{_text(lesson.try_it.task)}</p>{starter}"
-        f"<details><summary>Hint</summary>{_text(lesson.try_it.hint)}</details>"
+        f"<h2>Try it</h2><p class=text>{_prose(lesson.try_it.task)}</p>{starter}"
+        f"<details><summary>Hint</summary>{_prose(lesson.try_it.hint)}</details>"
         f"<details><summary>Solution</summary><pre>{_text(lesson.try_it.solution)}</pre></details>"
         f'<p class="dim">In a terminal: <code>{_text(command)}</code></p>'
     )
@@ -144,3 +155,8 @@ def _document(title: str, body: str) -> str:
 
 def _text(text: object) -> str:
     return html.escape(str(text))
+
+
+def _prose(text: str) -> str:
+    """Escaped words, with what stands between backticks as code."""
+    return _CODE.sub(r"<code>\1</code>", _text(text))

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from clients.learn.all_lessons import Report, run_in_process
 from clients.learn.catalogue import all_lessons
 from clients.learn.lesson import Lesson
-from clients.learn.page import index_page, lesson_page
+from clients.learn.page import SEEN, index_page, lesson_page
 from otel.viewer.export import export_html
 
 HOST = "127.0.0.1"
@@ -44,6 +44,7 @@ class LessonPages:
         self._run = run
         self._reports: dict[str, Report] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._running = ""
 
     def app(self) -> Starlette:
         """The application, with its guard."""
@@ -70,23 +71,34 @@ class LessonPages:
         outcome = report.outcome if report else None
         traces = [f"/lessons/{slug}/traces/{n}" for n in range(len(outcome["exhibits"]))] if outcome else []
         complaint = "" if report is None or report.passed else report.line
+        slugs = list(self._lessons)
+        following = next(((after, f"/lessons/{after}") for after in slugs[slugs.index(slug) + 1 :]), None)
+        run_action = f"/lessons/{slug}/run"
         return HTMLResponse(
-            lesson_page(lesson, outcome, traces, home="/", complaint=complaint, run_action=f"/lessons/{slug}/run")
+            lesson_page(
+                lesson, outcome, traces, home="/", complaint=complaint, run_action=run_action, following=following
+            )
         )
 
     async def run(self, request: Request) -> Response:
-        """Run one lesson and show it; 403 for whoever is not its page, 409 while another runs."""
+        """Run one lesson and show it; 403 for whoever is not its page, 409 while another runs.
+
+        Who asks again for the one that runs, as by a second click, waits for that run.
+        """
         slug = request.path_params["slug"]
         if slug not in self._lessons:
             return PlainTextResponse("404 there is no such lesson; / lists them\n", status_code=404)
         origin = urlsplit(request.headers.get("origin", ""))
         if origin.scheme != "http" or origin.netloc != request.headers.get("host"):
             return PlainTextResponse("403 a lesson is run from its own page only\n", status_code=403)
-        if self._one_at_a_time.locked():
+        is_running = self._one_at_a_time.locked()
+        if is_running and self._running != slug:
             return PlainTextResponse("409 another lesson is running; go back and try again\n", status_code=409)
         async with self._one_at_a_time:
-            self._reports[slug] = await asyncio.to_thread(self._run, slug)
-        return RedirectResponse(f"/lessons/{slug}", status_code=303)
+            if not is_running:
+                self._running = slug
+                self._reports[slug] = await asyncio.to_thread(self._run, slug)
+        return RedirectResponse(f"/lessons/{slug}#{SEEN}", status_code=303)
 
     async def trace(self, request: Request) -> Response:
         """Show one trace of a lesson's last run, in the viewer's own view."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from clients.learn.all_lessons import Report
@@ -23,21 +24,24 @@ def write_site(
     """
     folder.mkdir(parents=True, exist_ok=True)
     by_slug: Mapping[str, Lesson] = {lesson.slug: lesson for lesson in lessons}
+    slugs = [lesson.slug for lesson in lessons]
+    after = dict(pairwise(slugs))
     written = []
     for report in reports:
         on_report(report)
-        _write_lesson(folder, by_slug[report.slug], report)
+        _write_lesson(folder, by_slug[report.slug], report, after.get(report.slug))
         written.append(report)
     (folder / "index.html").write_text(index_page(lessons, suffix=".html"), encoding="utf-8")
     return written
 
 
-def _write_lesson(folder: Path, lesson: Lesson, report: Report) -> None:
+def _write_lesson(folder: Path, lesson: Lesson, report: Report, after: str | None) -> None:
     traces = []
     for number, exhibit in enumerate(report.outcome["exhibits"] if report.outcome else (), start=1):
         name = f"{lesson.slug}-trace-{number}.html"
         (folder / name).write_text(export_html(exhibit["analysis"]), encoding="utf-8")
         traces.append(name)
     complaint = "" if report.passed else report.line
-    page = lesson_page(lesson, report.outcome, traces, home="index.html", complaint=complaint)
+    following = (after, f"{after}.html") if after else None
+    page = lesson_page(lesson, report.outcome, traces, home="index.html", complaint=complaint, following=following)
     (folder / f"{lesson.slug}.html").write_text(page, encoding="utf-8")

@@ -39,6 +39,18 @@ def test_before_a_run_the_page_asks_and_does_not_explain() -> None:
     assert "<h2>Explain</h2>" not in page
 
 
+def test_code_in_the_words_of_a_lesson_is_code() -> None:
+    page = lesson_page(lesson_named("cancellation"), None, [], home="/")
+    assert "leaves its <code>async for</code> over a stream" in page
+    assert "leaves its <code>async for</code> over a stream" in index_page(all_lessons())
+
+
+def test_what_a_run_showed_has_one_place_to_go_to() -> None:
+    for complaint in ("", "did not end in 120 s"):
+        page = lesson_page(lesson_named("retry"), outcome(passed=True), ["t.html"], home="/", complaint=complaint)
+        assert page.count('id="seen"') == 1
+
+
 def test_the_index_names_every_lesson() -> None:
     page = index_page(all_lessons(), suffix=".html")
     assert all(f'href="{lesson.slug}.html"' in page for lesson in all_lessons())
@@ -56,3 +68,5 @@ def test_a_site_has_a_page_for_a_lesson_that_failed_too_and_it_says_so(tmp_path:
         "retry.html",
     ]
     assert "did not end in 120 s" in (site / "deadline.html").read_text("utf-8")
+    assert 'Next: <a href="deadline.html">' in (site / "retry.html").read_text("utf-8")
+    assert "Next:" not in (site / "deadline.html").read_text("utf-8")

@@ -39,7 +39,7 @@ def lessons() -> Lessons:
 
 @pytest.fixture
 async def client(lessons: Lessons) -> AsyncIterator[httpx.AsyncClient]:
-    pages = LessonPages({"retry": lesson_named("retry")}, lessons.run)
+    pages = LessonPages({slug: lesson_named(slug) for slug in ("retry", "drain")}, lessons.run)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages.app()), base_url=BASE) as client:
         yield client
 
@@ -87,8 +87,22 @@ async def test_one_lesson_runs_at_a_time(client: httpx.AsyncClient, lessons: Les
     first = asyncio.create_task(client.post("/lessons/retry/run", headers=ORIGIN))
     while lessons.run_count == 0:
         await asyncio.sleep(0)
-    second = await client.post("/lessons/retry/run", headers=ORIGIN)
+    second = await client.post("/lessons/drain/run", headers=ORIGIN)
     lessons.may_end.set()
     assert second.status_code == 409
     assert (await first).status_code == 303
+    assert lessons.run_count == 1
+
+
+async def test_a_second_click_waits_for_the_run_that_the_first_began(
+    client: httpx.AsyncClient, lessons: Lessons
+) -> None:
+    lessons.may_end.clear()
+    clicks = [asyncio.create_task(client.post("/lessons/retry/run", headers=ORIGIN)) for _ in range(2)]
+    while lessons.run_count == 0:
+        await asyncio.sleep(0)
+    lessons.may_end.set()
+    answers = [await click for click in clicks]
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert {answer.headers["location"] for answer in answers} == {"/lessons/retry#seen"}
     assert lessons.run_count == 1
