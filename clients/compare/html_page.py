@@ -33,6 +33,7 @@ h1{font-size:1.4rem;line-height:1.25}h2{font-size:1.1rem;margin-top:2rem}.verdic
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.2rem .7rem;text-align:right;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child,td.text,th.text{text-align:left}td code{font-size:.8rem}
+code{overflow-wrap:anywhere}
 .wide{overflow-x:auto}figure{margin:1rem 0}svg{width:100%;height:auto;font:12px system-ui,sans-serif}
 svg.key{width:14px;height:14px;vertical-align:-2px}svg text{fill:var(--ink)}
 .grid,.axis{stroke:var(--line)}.curve{fill:none;stroke-width:2}.dash1{stroke-dasharray:7 3}.dash2{stroke-dasharray:2 3}
@@ -74,7 +75,7 @@ def _parts(run: ComparisonRun, analysis: Analysis, trace_page: str) -> Iterator[
         yield f"<h2>{escape(sentence(one, analysis.finds_difference(one.variant)))}</h2>"
         yield _figure(svg_charts.breakdown_chart(one), _breakdown_table(one), "")
     yield "<h2>How to look at a trace</h2>"
-    command = escape(f"lab up --only backend --store {shlex.quote(run.store_file)}")
+    command = escape(f"./lab up --only backend --store {shlex.quote(run.store_file)}")
     yield f"<p>Start the backend on this run's store, then follow any link: <code>{command}</code></p>"
     yield "<h2>Where and how</h2>"
     yield _environment_table(run)
