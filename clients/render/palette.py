@@ -17,7 +17,7 @@ KNOWN_SERVICES = {
 OTHER_SERVICES = ("#9c59d1", "#0c9fb3", "#c2648f", "#a0763b", "#5c7cfa", "#6f9e1e")
 
 ERROR = "bold red"
-WARNING = "yellow"
+WARNING = "#b8790b"
 QUIET = "dim"
 STRONG = "bold"
 FASTER = "green"
