@@ -53,7 +53,7 @@ def _running(service: str) -> str:
     if not accepts_connections(address):
         return ""
     what = f"{service} already runs" if service_serves(address) else "another program listens"
-    return f"{what} at {address}; lab status shows what runs, lab down stops it"
+    return f"{what} at {address}; ./lab status shows what runs, ./lab down stops it"
 
 
 def _run_module(module: str) -> int:

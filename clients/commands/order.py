@@ -120,7 +120,7 @@ def list_orders(
     show_orders(list(answer.orders))
     if answer.next_page_token:
         same = "".join(f" --user-id {one}" for one in user_id or [])
-        print(f"more: lab order list{same} --page-token {answer.next_page_token}")
+        print(f"more: ./lab order list{same} --page-token {answer.next_page_token}")
 
 
 @app.command()

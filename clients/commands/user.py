@@ -93,7 +93,7 @@ def list_users(
         return
     _show(list(answer.users))
     if answer.next_page_token:
-        print(f"more: lab user list --page-token {answer.next_page_token}")
+        print(f"more: ./lab user list --page-token {answer.next_page_token}")
 
 
 @app.command()

@@ -58,7 +58,7 @@ def _for_all(text: str, metavar: str = "TEXT") -> Any:
 @app.command(help=_HELP)
 def compare(
     variants: Annotated[list[str] | None, typer.Argument(help="Strategies, RPCs, or NAME:key=value,key=value.")] = None,
-    preset: Annotated[str, typer.Option(metavar="NAME", help="A ready comparison, see below.")] = "",
+    preset: Annotated[str, typer.Option(metavar="NAME", help="A ready comparison, see above.")] = "",
     rpc: Annotated[str, _for_all("The RPC, such as UserService/GetUser.")] = "",
     strategy: Annotated[str, _for_all("The strategy of TopUsers.")] = "",
     request: Annotated[str, _for_all("The request; $user, $users, $order and $note are put in.", "JSON")] = "",

@@ -314,7 +314,7 @@ def _traces(run: ComparisonRun, analysis: Analysis) -> Iterator[str]:
     if lines:
         yield ""
         store = f" --store {shlex.quote(_shown_path(run.store_file))}" if run.store_file else ""
-        yield f"traces to look at: lab trace ID{store}"
+        yield f"traces to look at: ./lab trace ID{store}"
         yield from lines
 
 

@@ -39,7 +39,7 @@ def test_one_screen_answers_which_how_much_how_sure_where_and_which_trace() -> N
     assert "sequential against itself" in text
     assert re.search(r"batch saves 2\d\.\d ms: 2\d\.\d of it in 19 calls to ListOrders that it does not make\.", text)
     assert "x20 → x1" in text
-    assert "lab trace ID --store /lab/runs/one/telemetry.sqlite" in text
+    assert "./lab trace ID --store /lab/runs/one/telemetry.sqlite" in text
     assert "p95 needs 200 calls, has 100" in text
 
 
