@@ -8,6 +8,7 @@ import typer
 from typer import completion as shells
 
 from clients.cli_errors import WrongUsageError
+from clients.commands.completing import one_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -16,13 +17,20 @@ SHELLS: Final = ("bash", "zsh", "fish", "powershell")
 
 @app.command()
 def completion(
-    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell.")],
+    shell: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHELL",
+            autocompletion=one_of("bash", "zsh", "fish", "powershell"),
+            help="bash, zsh, fish or powershell.",
+        ),
+    ],
 ) -> None:
     """Print what a shell has to load so that it completes the words of lab.
 
     \b
-      eval "$(lab completion bash)"
-      lab completion fish > ~/.config/fish/completions/lab.fish
+      eval "$(./lab completion bash)"
+      ./lab completion fish > ~/.config/fish/completions/lab.fish
     """
     if shell not in SHELLS:
         raise WrongUsageError(f"{shell!r} is not one of {', '.join(SHELLS)}")

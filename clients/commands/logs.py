@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clients.cli_errors import FAILURE, LabError, WrongUsageError
+from clients.commands.completing import one_of
 from clients.commands.options import JsonFlag
 from clients.commands.output import console, note, print_json
 from clients.commands.reading import TRACE_HELP, StoreToRead, opened, read_trace
@@ -32,7 +33,10 @@ def logs(
     text: Annotated[str, typer.Option("--text", help="Of any trace, with words that begin so.")] = "",
     service: Annotated[str, typer.Option("--service", help="Of any trace, written by this service.")] = "",
     severity: Annotated[
-        str, typer.Option("--severity", help="Of any trace, at least debug, info, warn or error.")
+        str,
+        typer.Option(
+            "--severity", autocompletion=one_of(*SEVERITIES), help="Of any trace, at least debug, info, warn or error."
+        ),
     ] = "",
     limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, help="At most this many lines.")] = 1000,
     verify: Annotated[

@@ -10,11 +10,18 @@ from typing import Annotated, Final
 import typer
 
 from clients.cli_errors import WrongUsageError
+from clients.commands.completing import one_of
 from clients.stack.surroundings import home_of, living_record
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 PortsOption = Annotated[
-    str, typer.Option("--ports", metavar="default|auto", help="auto: a new stack on free ports, with its own store.")
+    str,
+    typer.Option(
+        "--ports",
+        metavar="default|auto",
+        autocompletion=one_of("default", "auto"),
+        help="auto: a new stack on free ports, with its own store.",
+    ),
 ]
 StoreOption = Annotated[
     Path | None, typer.Option("--store", metavar="FILE", dir_okay=False, help="The backend's SQLite file.")

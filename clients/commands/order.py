@@ -21,6 +21,7 @@ from clients.commands.calls import (
     as_json,
     call,
 )
+from clients.commands.completing import one_of
 from clients.commands.order_view import show_orders, status_value
 from clients.commands.output import print_json
 from clients.money import parse_amount
@@ -127,7 +128,13 @@ def list_orders(
 def update(
     order_id: OrderId,
     status: Annotated[
-        str | None, typer.Option("--status", metavar="STATUS", help="pending, paid, shipped or cancelled.")
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            autocompletion=one_of("pending", "paid", "shipped", "cancelled"),
+            help="pending, paid, shipped or cancelled.",
+        ),
     ] = None,
     note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="The new note.")] = None,
     note_file: NoteFile = None,

@@ -8,6 +8,7 @@ import typer
 
 from clients.cli_errors import WrongUsageError
 from clients.commands.calls import DEFAULT_TIMEOUT_S, FaultOption, JsonOption, TimeoutOption, as_json, call
+from clients.commands.completing import one_of
 from clients.commands.output import print_json, table
 from clients.money import format_money
 from generated import report_pb2
@@ -55,6 +56,7 @@ def top(
         typer.Option(
             "--strategy",
             metavar="STRATEGY",
+            autocompletion=one_of("sequential", "concurrent", "batch", "streaming"),
             help="sequential, concurrent, batch or streaming: same answer, other cost.",
         ),
     ] = "",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from clients.cli_errors import WrongUsageError
+from clients.commands.completing import one_of
 from clients.commands.options import JsonFlag
 from clients.commands.output import console, note, print_json
 from clients.commands.reading import StoreToRead, TraceArgument, opened, read_trace
@@ -28,7 +29,14 @@ VIEWS = ("waterfall", "sequence", "operations")
 @app.command()
 def trace(
     trace_id: TraceArgument = "last",
-    view: Annotated[str, typer.Option("--view", help="waterfall, sequence or operations.")] = "waterfall",
+    view: Annotated[
+        str,
+        typer.Option(
+            "--view",
+            autocompletion=one_of("waterfall", "sequence", "operations"),
+            help="waterfall, sequence or operations.",
+        ),
+    ] = "waterfall",
     no_logs: Annotated[bool, typer.Option("--no-logs", help="Leave the log lines out.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Write a page that works offline.")

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from clients.cli_errors import WrongUsageError
+from clients.commands.completing import one_of
 from clients.commands.options import JsonFlag, PortsOption, StoreOption, is_auto, record_file_for, run_home
 from clients.commands.output import note, print_json
 from clients.commands.stack_view import damage_notes, plain_process_line, processes_json
@@ -29,7 +30,13 @@ WATCH_INTERVAL_S: Final = 0.25
 def up(
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Leave it running; lab down stops it.")] = False,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="Start this alone: backend, user, order, report.")
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="NAME",
+            autocompletion=one_of("backend", "user", "order", "report"),
+            help="Start this alone: backend, user, order, report.",
+        ),
     ] = None,
     ports: PortsOption = "default",
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = LOOPBACK,

@@ -23,6 +23,11 @@ def all_lessons() -> tuple[Lesson, ...]:
     return tuple(sorted(lessons, key=lambda lesson: (_CHAPTERS.index(lesson.chapter), lesson.number)))
 
 
+def lessons_beginning(start: str) -> list[str]:
+    """The slugs that begin with `start`, by chapter and number."""
+    return [lesson.slug for lesson in all_lessons() if lesson.slug.startswith(start)]
+
+
 def lesson_named(slug: str) -> Lesson:
     """The lesson of that slug; UnknownLessonError with the nearest names where there is none."""
     lessons = {lesson.slug: lesson for lesson in all_lessons()}

@@ -19,7 +19,7 @@ from clients.commands.options import JsonFlag
 from clients.commands.output import console, note, print_json
 from clients.learn import exercise, show
 from clients.learn.all_lessons import fail_unless_all_passed, reports_of, run_all
-from clients.learn.catalogue import UnknownLessonError, all_lessons, lesson_named
+from clients.learn.catalogue import UnknownLessonError, all_lessons, lesson_named, lessons_beginning
 from clients.learn.lab import LessonError
 from clients.learn.lesson import Lesson, Letter, Outcome
 from clients.learn.progress import load_progress, save_progress
@@ -32,7 +32,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def learn(
-    name: Annotated[str, typer.Argument(metavar="LESSON", help="A lesson; without one, the list of them.")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="LESSON", autocompletion=lessons_beginning, help="A lesson; without one, the list of them."
+        ),
+    ] = "",
     run_every: Annotated[bool, typer.Option("--all", help="Run every lesson and report the facts.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
     predict: Annotated[str, typer.Option("--predict", metavar="a|b|c", help="Answer the question beforehand.")] = "",

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from clients.cli_errors import LabError, WrongUsageError
+from clients.commands.completing import one_of
 from clients.commands.options import JsonFlag
 from clients.commands.output import console
 from clients.render.waterfall import Waterfall
@@ -29,7 +30,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def truth(
     name: Annotated[
-        str, typer.Argument(metavar="ENDING", help="One ending, such as deadline; default: the whole matrix.")
+        str,
+        typer.Argument(
+            metavar="ENDING",
+            autocompletion=one_of(*(ending.name for ending in ENDINGS if " " not in ending.name)),
+            help="One ending, such as deadline; default: the whole matrix.",
+        ),
     ] = "",
     as_json: JsonFlag = False,
 ) -> None:

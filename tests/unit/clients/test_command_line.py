@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,30 @@ def test_output_goes_to_the_file_that_is_named(tmp_path: Path, capsys: pytest.Ca
     assert cli.main(["completion", "bash", "--output", str(file)]) == 0
     assert capsys.readouterr().out == ""
     assert "_LAB_COMPLETE" in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("lab tra", ["traces", "trace"]),
+        ("lab learn retr", ["retry"]),
+        ("lab truth deadl", ["deadline"]),
+        ("lab trace last --view s", ["sequence"]),
+        ("lab report top --strategy s", ["sequential", "streaming"]),
+    ],
+)
+def test_a_shell_completes_commands_and_their_words(typed: str, completed: list[str]) -> None:
+    words = typed.split()
+    asked = {"_LAB_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "clients.cli"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **asked},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == completed
 
 
 def test_output_without_a_file_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
