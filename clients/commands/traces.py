@@ -70,7 +70,7 @@ def traces(
 
         console().print(trace_table(found))
         if len(found) == limit:
-            note(f"the newest {limit}; --limit {limit * 5} looks for more")
+            note(f"the newest {limit}; --limit shows more")
     else:
         note("no trace matches")
 
