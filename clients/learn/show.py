@@ -7,7 +7,6 @@ from textwrap import wrap
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from clients.learn.lesson import Chapter, Exhibit, Fact, Lesson, Letter, Outcome
@@ -26,12 +25,16 @@ def print_catalogue(console: Console, lessons: Sequence[Lesson], progress: Progr
     following = progress.next_lesson(lessons)
     for number, chapter in enumerate(Chapter, start=1):
         console.print(Text(f"Chapter {number}: {chapter.value}", "bold"))
-        table = Table.grid(padding=(0, 2))
-        for lesson in (lesson for lesson in lessons if lesson.chapter is chapter):
+        own = [lesson for lesson in lessons if lesson.chapter is chapter]
+        width = max((len(lesson.slug) for lesson in own), default=0)
+        for lesson in own:
             mark = "★" if lesson.slug in progress.solved else HELD if lesson.slug in progress.done else "·"
-            is_next = following is not None and lesson.slug == following.slug
-            table.add_row("", mark, Text(lesson.slug, "bold" if is_next else ""), Text(lesson.question, "dim"))
-        console.print(table)
+            style = "bold" if following is not None and lesson.slug == following.slug else ""
+            head = Text.assemble(f"  {mark}  ", (lesson.slug.ljust(width), style), "  ")
+            first, *rest = wrap(lesson.question, max(20, console.width - len(head)))
+            console.print(Text.assemble(head, (first, "dim")))
+            for line in rest:
+                console.print(Text(" " * len(head) + line, "dim"))
     done = len(progress.done & {lesson.slug for lesson in lessons})
     console.print(Text(f"\n{done} of {len(lessons)} done ({HELD} run, ★ exercise solved)"))
     if following is not None:

@@ -14,6 +14,7 @@ from clients.cli_errors import LabError, WrongUsageError
 from clients.commands.completing import one_of
 from clients.commands.options import JsonFlag
 from clients.commands.output import console
+from clients.render.text import Sentence
 from clients.render.waterfall import Waterfall
 from clients.truth.endings import ALL_KINDS, ENDINGS, Ending
 from clients.truth.judge import Cell, Evidence, judge
@@ -94,7 +95,7 @@ def _print_telling(out: Console, instrumentation: str, evidence: Evidence) -> No
     out.rule(f"{instrumentation} says", characters="─")
     out.print(Waterfall(TraceReading(Trace(evidence.record.trace_id, evidence.spans), evidence.logs)))
     for cell in judge(instrumentation, evidence):
-        out.print(Text(f"{MARKS[cell.verdict]} {cell.side}: {_sentence(cell)}"))
+        out.print(Sentence(f"{MARKS[cell.verdict]} {cell.side}: {_sentence(cell)}"))
     out.print()
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 import clients.lessons
 from clients.learn.catalogue import UnknownLessonError, all_lessons, lesson_named
 from clients.learn.lesson import Chapter, Fact, Outcome, equal, holds
+from clients.learn.progress import Progress
+from clients.learn.show import print_catalogue
 
 
 def test_every_module_is_a_lesson_whose_slug_is_its_file_s_name() -> None:
@@ -19,6 +24,15 @@ def test_every_module_is_a_lesson_whose_slug_is_its_file_s_name() -> None:
 def test_lessons_are_in_order_of_chapter_and_number_and_no_place_is_taken_twice() -> None:
     places = [(list(Chapter).index(lesson.chapter), lesson.number) for lesson in all_lessons()]
     assert places == sorted(set(places))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_list_of_lessons_fits_and_no_line_ends_in_spaces(width: int) -> None:
+    stream = io.StringIO()
+    print_catalogue(Console(file=stream, width=width), all_lessons(), Progress(frozenset({"retry"})))
+    lines = stream.getvalue().splitlines()
+    assert [line for line in lines if line != line.rstrip() or cell_len(line) > width] == []
+    assert any(line.startswith("  ✔  retry ") for line in lines)
 
 
 @pytest.mark.parametrize(
