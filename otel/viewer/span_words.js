@@ -1,6 +1,6 @@
 // What a span says about its call, as short notes: status, deadline, attempts, messages. Words first, colour never alone.
 
-import { duration, plain } from "./format.js";
+import { duration, plain, valueText } from "./format.js";
 
 /** Short notes on a span's row, most telling first: `[{text, tone, title}]`, tone "", "minor" (left out where there is little room) or "warn". */
 export function spanNotes(span) {
@@ -56,6 +56,20 @@ export function spanSentence(span) {
     ...spanNotes(span).map((note) => note.text),
   ];
   return words.filter(Boolean).join(", ");
+}
+
+/** What joins a line to its trace, or repeats the event, is said elsewhere; the terminal hides the same. */
+const HIDDEN_FACTS = new Set(["log.record.uid", "session.id", "event", "service.name", "trace_id", "span_id"]);
+
+/** The facts of a log line as `key=value`, without those that the row of its span shows already. */
+export function logFacts(log, span) {
+  const repeats = ({ key, value }) =>
+    (key === "rpc_method" && String(value).split(".").at(-1) === span.operation) ||
+    (key === "status_code" && value === span.status);
+  return (log.raw.attributes ?? [])
+    .filter((one) => !HIDDEN_FACTS.has(one.key) && !one.key.startsWith("code.") && !repeats(one))
+    .map(({ key, value }) => `${plain(key, 60)}=${plain(valueText(value), 64)}`)
+    .join(" ");
 }
 
 /** Seconds (a number) as a length of time. */

@@ -4,7 +4,7 @@ import { h, replace, setAttribute, setCss } from "./dom.js";
 import { count, duration, offset, plain } from "./format.js";
 import { actionFor } from "./keys.js";
 import { serviceClass } from "./service_color.js";
-import { spanNotes, spanSentence, statusWord } from "./span_words.js";
+import { logFacts, spanNotes, spanSentence, statusWord } from "./span_words.js";
 import { parentOf, place, ticks } from "./trace_model.js";
 
 /** Rows kept ready above and below those in sight. */
@@ -310,6 +310,7 @@ function mark(name, moment, zoom, title) {
 
 function logRow({ span, log }, shown) {
   const at = place(log.at, log.at, shown.zoom).from;
+  const facts = logFacts(log, span);
   return h(
     "div",
     {
@@ -321,11 +322,17 @@ function logRow({ span, log }, shown) {
     },
     h(
       "div",
-      { class: "wf-name", role: "rowheader", css: { "--depth": Math.min(span.depth + 1, 25) } },
+      {
+        class: "wf-name",
+        role: "rowheader",
+        "aria-colspan": 2,
+        title: facts || null,
+        css: { "--depth": Math.min(span.depth + 1, 25) },
+      },
       h("span", { class: ["severity", `rank-${log.rank}`] }, log.severity),
       h("bdi", { class: "wf-log-body" }, plain(log.body, 240)),
+      facts && h("bdi", { class: "wf-log-facts" }, facts),
     ),
-    h("div", { class: "wf-call", role: "gridcell" }),
     h("div", { class: "wf-duration wf-log-at", role: "gridcell" }, offset(log.at)),
     h(
       "div",

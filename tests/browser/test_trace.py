@@ -42,6 +42,9 @@ def test_the_waterfall_shows_every_span_in_order_with_its_logs_in_place(view_tra
     line = page.locator(".wf-log", has_text="user.read")
     server = page.locator(".wf-row[data-span]", has_text="UserService/GetUser").nth(1)
     assert int(line.get_attribute("aria-rowindex") or 0) == int(server.get_attribute("aria-rowindex") or 0) + 1
+    facts = page.locator(".wf-log-facts").all_inner_texts()
+    assert any("order_count=" in text for text in facts)
+    assert not any(known in text for text in facts for known in ("rpc_method=", "status_code=", "session.id="))
 
 
 def test_status_deadline_attempts_and_orphans_are_said_in_words(view_trace: View, backend: Backend) -> None:
