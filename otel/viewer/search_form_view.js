@@ -15,7 +15,7 @@ export function createSearchForm({ change, operationsOf }) {
   const limit = select("At most", () => change({ limit: Number(limit.value) }));
   const tags = text(
     "Attributes",
-    "http.route=/users rpc.method=GetUser",
+    "rpc.response.status_code=NOT_FOUND",
     "key=value, several apart by spaces; also error=true, span.kind=server, resource.host.name=a",
     applyTags,
   );
