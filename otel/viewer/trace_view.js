@@ -347,7 +347,7 @@ function headline(trace, ctx) {
             download: `trace-${trace.id}.html`,
             title: "One HTML file that shows this trace offline",
           },
-          "Take it away",
+          "Save as HTML",
         ),
       ),
     analysis.summary && h("p", { class: "tr-summary" }, h("bdi", {}, plain(analysis.summary, 600))),

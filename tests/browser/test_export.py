@@ -20,7 +20,7 @@ def test_the_button_downloads_a_file_that_works_with_the_network_off(
     backend.send(sent)
     page = open_page(f"/trace/{sent.trace_id}")
     with page.expect_download() as waiting:
-        page.get_by_role("link", name="Take it away").click()
+        page.get_by_role("link", name="Save as HTML").click()
     file = tmp_path / waiting.value.suggested_filename
     waiting.value.save_as(file)
     assert file.name == f"trace-{sent.trace_id}.html"
