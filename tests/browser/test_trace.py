@@ -146,6 +146,17 @@ def test_critical_times_of_the_operations_add_up_to_the_trace(view_trace: View, 
     expect(page.locator(".operations tbody tr").first).to_contain_text("demo")
 
 
+def test_on_a_phone_the_operations_show_a_time(view_trace: View, backend: Backend) -> None:
+    sent = report(0x321)
+    backend.send(sent)
+
+    page = view_trace(sent, "?view=operations", width=390, height=844)
+
+    heading = page.get_by_role("columnheader", name=re.compile("^Duration")).bounding_box()
+    assert heading is not None
+    assert heading["x"] + heading["width"] <= 390
+
+
 def test_a_line_of_the_stream_leads_to_its_span_and_back(view_trace: View, backend: Backend) -> None:
     sent = report(0x309)
     backend.send(sent)
