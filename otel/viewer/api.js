@@ -1,6 +1,6 @@
 // The page's only door to the backend. Every question returns a promise of parsed JSON, or fails with an `ApiError`.
 
-import { lookbackMillis } from "./address.js";
+import { lookbackMillis, MOST_TRACES, padTraceId } from "./address.js";
 import { rfc3339OfMillis } from "./format.js";
 
 /** How long one question may take. */
@@ -21,12 +21,14 @@ export class ApiError extends Error {
 export function createApi(base) {
   const get = (path, query, signal) => getJson(base + path + queryText(query), signal);
   const trace = (id) => encodeURIComponent(id);
+  const summaries = (search, signal) =>
+    get("/api/v3/trace-summaries", summaryQuery(search), signal).then((answer) => answer.summaries ?? []);
   return {
     services: (signal) => get("/api/v3/services", {}, signal).then((answer) => (answer.services ?? []).sort()),
     operations: (service, signal) =>
       get("/api/v3/operations", { service }, signal).then((answer) => answer.operations ?? []),
-    summaries: (search, signal) =>
-      get("/api/v3/trace-summaries", summaryQuery(search), signal).then((answer) => answer.summaries ?? []),
+    summaries,
+    wholeTraceId: (start) => wholeTraceId(start, summaries),
     analysis: (id, signal) => get(`/api/lab/traces/${trace(id)}/analysis`, {}, signal),
     diff: (a, b, force, signal) => get("/api/lab/diff", { a, b, force: force || "" }, signal),
     logs: (query, signal) => get("/api/lab/logs", { limit: LOG_PAGE_SIZE, ...query }, signal),
@@ -59,6 +61,17 @@ export function newestOnly() {
       current = null;
     },
   };
+}
+
+/** The id of the one trace, of the newest, that begins with `start`, as the terminal takes it; else `start` filled with zeros. */
+async function wholeTraceId(start, summaries) {
+  const padded = padTraceId(start);
+  if (start.length === padded.length) return padded;
+  const newest = await summaries({ lookback: "7d", limit: MOST_TRACES, tags: {} });
+  const found = newest.map((summary) => summary.traceId).filter((id) => id.startsWith(start.toLowerCase()));
+  if (found.length > 1 && !newest.some((summary) => summary.traceId === padded))
+    throw new ApiError(`${found.length} traces begin with ${start}`, 0);
+  return found.length === 1 ? found[0] : padded;
 }
 
 function summaryQuery(search, nowMs = Date.now()) {

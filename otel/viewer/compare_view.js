@@ -1,6 +1,6 @@
 // Two traces side by side: where the difference in time went, part by part, so that the parts add up to the whole.
 
-import { isTraceId, padTraceId, traceTo } from "./address.js";
+import { isTraceId, traceTo } from "./address.js";
 import { newestOnly } from "./api.js";
 import { mainRows, readDiff } from "./compare_model.js";
 import { differencesTable, logCountsTable, matchedTable } from "./compare_tables_view.js";
@@ -75,8 +75,9 @@ export function createComparePage(ctx) {
             on: {
               submit(event) {
                 event.preventDefault();
-                if (isTraceId(field.value.trim())) pick(padTraceId(field.value.trim()));
-                else ctx.say("a trace id is 1 to 32 hex digits");
+                const typed = field.value.trim();
+                if (!isTraceId(typed)) return ctx.say("a trace id is 1 to 32 hex digits");
+                ctx.api.wholeTraceId(typed).then(pick, (error) => ctx.say(error.message));
               },
             },
           },

@@ -1,6 +1,6 @@
 // What stands around every view: the bar with the places to go, the status line, the table of keys.
 
-import { formatAddress, isTraceId, padTraceId, traceTo } from "./address.js";
+import { formatAddress, isTraceId, traceTo } from "./address.js";
 import { h, replace, setAttribute } from "./dom.js";
 import { keysByPlace } from "./keys.js";
 
@@ -116,7 +116,7 @@ function brandMark() {
   return h("span", { class: "brand-mark", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
 }
 
-/** A field that takes a trace id, or two with `...` between, as Jaeger's does. */
+/** A field that takes a trace id or the start of one, or two with `...` between, as Jaeger's does. */
 function openById(ctx) {
   const field = h("input", {
     type: "search",
@@ -132,13 +132,17 @@ function openById(ctx) {
       class: "open-form",
       role: "search",
       on: {
-        submit(event) {
+        async submit(event) {
           event.preventDefault();
-          const [a, b] = field.value.trim().split("...");
-          if (isTraceId(a) && b === undefined) ctx.go(traceTo(padTraceId(a)));
-          else if (isTraceId(a) && isTraceId(b)) ctx.go({ page: "compare", a: padTraceId(a), b: padTraceId(b) });
-          else return ctx.say("a trace id is 1 to 32 hex digits");
-          field.value = "";
+          const typed = field.value.trim().split("...");
+          if (typed.length > 2 || !typed.every(isTraceId)) return ctx.say("a trace id is 1 to 32 hex digits");
+          try {
+            const [a, b] = await Promise.all(typed.map(ctx.api.wholeTraceId));
+            ctx.go(b ? { page: "compare", a, b } : traceTo(a));
+            field.value = "";
+          } catch (error) {
+            ctx.say(error.message);
+          }
         },
       },
     },

@@ -272,6 +272,22 @@ def test_the_link_of_a_span_is_copied(view_trace: View, backend: Backend) -> Non
     assert copied == f"{backend.url}/trace/{sent.trace_id}?span=00000000000000a6"
 
 
+def test_the_start_of_an_id_opens_its_trace(open_page: OpenPage, backend: Backend) -> None:
+    sent, other = report(0xBEEF0001), report(0xBEEF0002)
+    backend.send(sent, other)
+    page = open_page("/search")
+    field = page.get_by_label("Open a trace by its id")
+
+    field.fill("BEEF")
+    field.press("Enter")
+    expect(page.locator(".status-line")).to_have_text("2 traces begin with BEEF")
+    field.fill("beef0001")
+    field.press("Enter")
+
+    page.locator(".trace").wait_for()
+    assert page.url.endswith(f"/trace/{sent.trace_id}")
+
+
 def test_a_trace_that_is_not_stored_opens_when_it_arrives(open_page: OpenPage, backend: Backend) -> None:
     sent = report(0x30F)
     page = open_page(f"/trace/{sent.trace_id}")
