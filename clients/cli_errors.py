@@ -99,7 +99,7 @@ def _usage_report(error: Any) -> Report:
     if kind == "NoArgsIsHelpError":
         return Report(str(error.format_message()), exit_code=USAGE, is_help=True)
     command = error.ctx.command_path if getattr(error, "ctx", None) else "lab"
-    hint = f"{command} --help shows what it takes"
+    hint = f"./{command} --help shows what it takes"
     message = _lower_first(str(error.format_message())).rstrip(".")
     parameter = getattr(error, "param", None)
     given = getattr(error, "message", "") or ""

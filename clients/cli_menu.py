@@ -20,7 +20,7 @@ gRPC Trace Lab
   4  Demo client           four lines, against services that run
   0  Everything            lab demo: services, backend, demo, trace and logs
 
-  q  quit                  lab --help shows all commands
+  q  quit                  ./lab --help shows all commands
 """
 _SERVICES: Final = {"1": "user", "2": "order", "3": "report"}
 

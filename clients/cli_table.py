@@ -121,7 +121,7 @@ def find_command(name: str) -> Command:
     near = get_close_matches(name, available, n=1)
     what = "an option" if name.startswith("-") else "a command"
     raise WrongUsageError(
-        f"{name!r} is not {what} of lab", f"did you mean {near[0]}?" if near else "lab --help lists the commands"
+        f"{name!r} is not {what} of lab", f"did you mean {near[0]}?" if near else "./lab --help lists the commands"
     )
 
 

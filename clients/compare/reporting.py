@@ -96,7 +96,7 @@ class Report:
                 columns = [Column("name"), Column("started"), Column("question", is_flexible=True)]
                 console_for(stream, os.environ, no_color=self.no_color).print(PlainTable(columns, rows))
             else:
-                stream.write("no run is saved yet; lab compare A B --save NAME saves one\n")
+                stream.write("no run is saved yet; ./lab compare A B --save NAME saves one\n")
 
     @contextmanager
     def _stream(self) -> Iterator[IO[str]]:

@@ -94,7 +94,7 @@ def _variants(request: Request, users: int | None) -> tuple[Mapping[str, Variant
     if len(texts) < 2:
         raise UsageError(
             "a comparison needs two variants or more" if texts else "there is nothing to compare yet",
-            "try lab compare sequential batch, or lab compare --preset n-plus-one",
+            "try ./lab compare sequential batch, or ./lab compare --preset n-plus-one",
         )
     if len(texts) > MOST_VARIANTS:
         raise UsageError(f"{len(texts)} variants are too many for one run: {MOST_VARIANTS} is the most")

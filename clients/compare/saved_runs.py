@@ -62,7 +62,7 @@ class SavedRuns:
         if not path.is_file():
             names = list(self.names())
             near = get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else "lab compare --list shows those that are"
+            hint = f"did you mean {near[0]}?" if near else "./lab compare --list shows those that are"
             raise SavedRunError(f"no run is saved as '{name}'", hint)
         return read_run(path)
 

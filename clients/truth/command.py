@@ -64,7 +64,9 @@ def truth(
         print_matrix(out, cells)
     tally = counts(cells, "corrected")
     if tally["wrong"] or tally["hang"]:
-        raise LabError(f"{tally['wrong'] + tally['hang']} corrected cells are not true", "lab truth --json lists them")
+        raise LabError(
+            f"{tally['wrong'] + tally['hang']} corrected cells are not true", "./lab truth --json lists them"
+        )
 
 
 def ending_named(name: str) -> Ending:

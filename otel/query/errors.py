@@ -33,7 +33,7 @@ class MalformedTraceIdError(QueryError):
     """The given trace id is not one; a mistake of the caller."""
 
     def __init__(self, trace_id: str) -> None:
-        super().__init__(f"trace id {trace_id!r} is not 1 to 32 hex digits", "lab traces lists those that exist")
+        super().__init__(f"trace id {trace_id!r} is not 1 to 32 hex digits", "./lab traces lists those that exist")
 
 
 class NoLogStoreError(QueryError):

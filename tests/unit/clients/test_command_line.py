@@ -43,7 +43,7 @@ def test_each_command_shows_help_with_an_example(name: str, capsys: pytest.Captu
     ("words", "hint"),
     [
         pytest.param(["dmeo"], "did you mean demo?", id="near"),
-        pytest.param(["xyzzy"], "lab --help lists the commands", id="far"),
+        pytest.param(["xyzzy"], "./lab --help lists the commands", id="far"),
     ],
 )
 def test_an_unknown_command_is_wrong_usage(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,7 +125,7 @@ def test_output_without_a_file_is_wrong_usage(capsys: pytest.CaptureFixture[str]
         pytest.param(BackendUnreachableError("gone", "start"), Report("gone", "start", 1), id="of a reader"),
         pytest.param(
             MalformedTraceIdError("zz"),
-            Report("trace id 'zz' is not 1 to 32 hex digits", "lab traces lists those that exist", 2),
+            Report("trace id 'zz' is not 1 to 32 hex digits", "./lab traces lists those that exist", 2),
             id="of an argument",
         ),
         pytest.param(FileNotFoundError(2, "No such file", "x.csv"), Report("x.csv: No such file"), id="of the system"),

@@ -30,7 +30,7 @@ def test_what_is_missing_is_named_as_the_help_names_it(
     assert cli.main(words) == 2
     said = capsys.readouterr()
     assert (said.out, said.err.splitlines()[0]) == ("", f"error: {message}")
-    assert said.err.splitlines()[1].startswith("hint: lab ")
+    assert said.err.splitlines()[1].startswith("hint: ./lab ")
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
@@ -67,7 +67,7 @@ def test_a_group_without_a_command_shows_its_help_as_it_is(capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        pytest.param(["traces", "--span"], "lab traces --help shows what it takes", id="unlike"),
+        pytest.param(["traces", "--span"], "./lab traces --help shows what it takes", id="unlike"),
         pytest.param(["traces", "--servce"], "did you mean --service?", id="alike"),
     ],
 )
