@@ -222,18 +222,19 @@ def test_the_demo_prints_the_documented_lines_and_nothing_else(stack: Stack) -> 
 @needs_own_network
 def test_the_seeds_own_way_works_three_services_by_hand_then_the_demo(tmp_path: Path) -> None:
     """Cada serviço na sua porta, iniciado à mão, sem backend nenhum; depois `python -m clients.demo`."""
+    environ = environment(LAB_HOME=str(tmp_path / "home"))  # not where a stack of the person's own is recorded
     with own_network() as inside, contextlib.ExitStack() as running:
         for name in NAMES:
             said = running.enter_context((tmp_path / f"{name}.said").open("w"))
             service = subprocess.Popen(
                 [*inside, sys.executable, "-m", f"services.{name}_service", "--ready-file", tmp_path / name],
-                cwd=ROOT, env=environment(), stdout=said, stderr=said,
+                cwd=ROOT, env=environ, stdout=said, stderr=said,
             )  # fmt: skip
             running.callback(service.wait, 20)
             running.callback(service.terminate)
         eventually(lambda: all((tmp_path / name).exists() for name in NAMES), within_s=30)
         demo = [*inside, sys.executable, "-m", "clients.demo"]
-        shown = subprocess.run(demo, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+        shown = subprocess.run(demo, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
     assert (shown.returncode, shown.stdout) == (0, FOUR_LINES), shown.stderr
 
 
