@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from clients.compare.analysis import Analysis, AnalysisSettings, analyse
-from clients.compare.protocol import ProtocolSettings, measure
+from clients.compare.protocol import ProtocolSettings, StopReason, measure
 from clients.compare.runs import MachineClock, Outcome
 from clients.compare.sample import Entry, Role
 from clients.compare.statistics import MEDIAN
@@ -54,7 +55,7 @@ class Compared:
 
 
 async def compare(calls: Mapping[str, Callable[[], Awaitable[object]]]) -> Compared:
-    """Compare ways to make a call by their medians, for 6 s at most; the first is the baseline."""
+    """Compare ways to make a call by their medians, for 6 s at most; the first is the baseline. Ends when cancelled."""
     settings = ProtocolSettings(
         AnalysisSettings(SEED, criteria=Criteria(precision=PRECISION)),
         max_seconds=MAX_SECONDS,
@@ -64,4 +65,6 @@ async def compare(calls: Mapping[str, Callable[[], Awaitable[object]]]) -> Compa
     roles = [Role.BASELINE, *[Role.VARIANT] * (len(calls) - 1)]
     variants = [(Entry(name, role), _Calling(make)) for (name, make), role in zip(calls.items(), roles, strict=True)]
     measured = await measure(variants, settings, MachineClock())
+    if measured.stop_reason is StopReason.INTERRUPTED:
+        raise asyncio.CancelledError  # measuring keeps what it has; a lesson ends where it is interrupted
     return Compared(analyse(measured.samples, measured.entries, measured.restart_blocks, settings.analysis))
