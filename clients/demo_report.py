@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from clients.demo_proof import Proof, ReadBack
 from clients.demo_stack import Ground
 from clients.render import palette
 from clients.render.console import console_for
-from clients.render.text import Sentence
+from clients.render.text import Sentence, typed_path
 from clients.render.waterfall import Waterfall
 from clients.stack import StackProcess
 from clients.stack.memory import peak_rss_bytes
@@ -99,7 +98,7 @@ class DemoReport:
         is_gone = own_backend and not stays
         named = ""
         if is_gone and ground.stack is not None and ground.stack.options.ports == "auto":
-            named = f" --store {_short_path(ground.stack.store)}"
+            named = f" --store {typed_path(ground.stack.store)}"
         steps = [("lessons", "./lab learn")]
         if trace_id:
             page = f"{_USUAL_PAGE if is_gone else ground.query_url}/trace/{trace_id}"
@@ -125,12 +124,6 @@ def explained_words(reading: TraceReading, sentence: str) -> list[str]:
     if reading.path.outlives_parent_ns:
         lines.append("  outlives: ended after its parent, so that part is not in the parent's time")
     return lines
-
-
-def _short_path(path: Path) -> str:
-    """A path as it is shortest to type: from here, if it is below here."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def report_json(proof: Proof, found: ReadBack, verdict: str, ground: Ground, elapsed_s: float) -> dict[str, Any]:

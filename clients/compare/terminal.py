@@ -5,7 +5,6 @@ Built from the run alone and printed by a console that is passed in.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +32,7 @@ from clients.compare.verdict import VerdictKind
 from clients.render import palette
 from clients.render.glyphs import Glyphs, glyphs_for
 from clients.render.tables import Cell, Column, PlainTable
-from clients.render.text import fit, plain
+from clients.render.text import fit, plain, typed_path
 
 _BAR_CELLS = 10
 _NAME_CELLS = 18
@@ -313,15 +312,9 @@ def _traces(run: ComparisonRun, analysis: Analysis) -> Iterator[str]:
     lines = [line for summary in drawn for line in _trace_lines(run, summary, width)]
     if lines:
         yield ""
-        store = f" --store {shlex.quote(_shown_path(run.store_file))}" if run.store_file else ""
+        store = f" --store {typed_path(Path(run.store_file))}" if run.store_file else ""
         yield f"traces to look at: ./lab trace ID{store}"
         yield from lines
-
-
-def _shown_path(name: str) -> str:
-    """The path as it can be typed here: without the current folder, if it lies below."""
-    path, here = Path(name), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else name
 
 
 def _trace_lines(run: ComparisonRun, summary: Summary, width: int) -> Iterator[str]:

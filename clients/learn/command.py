@@ -25,6 +25,7 @@ from clients.learn.lesson import Lesson, Letter, Outcome
 from clients.learn.progress import load_progress, save_progress
 from clients.learn.scenario import outcome_to_json, run_lesson
 from clients.learn.site import write_site
+from clients.stack import StackOptions
 from clients.stack.surroundings import home_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -147,6 +148,7 @@ def _teach(lesson: Lesson, predicted: Letter | None, *, as_json: bool, ask: bool
     else:
         show.print_exhibits(out, outcome)
         show.print_explanation(out, lesson, outcome, predicted)
+        show.print_way_back(out, outcome, StackOptions(home=home).store_file)
         show.print_exercise(out, lesson, str(exercise.exercise_file(lesson, home_of(os.environ))))
         if lesson.try_it.check is not None:
             exercise.prepare(lesson, home_of(os.environ))
@@ -190,7 +192,11 @@ def _ask() -> Letter | None:
         try:
             answer = input("Your prediction (a, b or c)? ").strip().lower()
         except EOFError:
+            print()  # whatever comes next begins a line of its own
             return None
+        except KeyboardInterrupt:
+            print()
+            raise
         if answer in show.LETTERS:
             return answer
         print("a, b or c; Ctrl-C leaves")

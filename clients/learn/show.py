@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from textwrap import wrap
 from typing import Final
 
@@ -12,8 +13,10 @@ from rich.text import Text
 from clients.learn.lesson import Chapter, Exhibit, Fact, Lesson, Letter, Outcome
 from clients.learn.progress import Progress
 from clients.render.sequence_diagram import SequenceDiagram
+from clients.render.text import typed_path
 from clients.render.waterfall import Waterfall
 from otel.analysis.reading import TraceReading
+from otel.analysis.rpc import operation
 
 LETTERS: Final[tuple[Letter, Letter, Letter]] = ("a", "b", "c")
 HELD: Final = "✔"
@@ -67,7 +70,8 @@ def _print_marks(console: Console, exhibit: Exhibit, reading: TraceReading) -> N
         return
     for span, _ in reading.forest.depth_first():
         if span.span_id in exhibit.marks:
-            console.print(Text(f"  → {span.service_name} {span.name}: {exhibit.marks[span.span_id]}"))
+            said = f"→ {span.service_name} {operation(span)}: {exhibit.marks[span.span_id]}"
+            _print_text(console, said, indent=2, hanging=2)
 
 
 def print_explanation(console: Console, lesson: Lesson, outcome: Outcome, predicted: Letter | None) -> None:
@@ -83,26 +87,44 @@ def print_explanation(console: Console, lesson: Lesson, outcome: Outcome, predic
     console.print()
     _print_text(console, lesson.explain, indent=2)
     console.print()
-    console.print(Text(f"Read on: {lesson.source}", "dim"))
+    _print_text(console, f"Read on: {lesson.source}", hanging=2, style="dim")
+
+
+def print_way_back(console: Console, outcome: Outcome, store: Path) -> None:
+    """Print the command that shows the outcome's trace again, from the store that the lesson left."""
+    if outcome.exhibits:
+        trace_id = outcome.exhibits[0].trace.trace_id[:8] if len(outcome.exhibits) == 1 else "ID"
+        console.print(Text(f"Look again: ./lab trace {trace_id} --store {typed_path(store)}", "dim"), soft_wrap=True)
 
 
 def _print_text(console: Console, text: str, *, indent: int = 0, hanging: int = 0, style: str = "") -> None:
     """Print a paragraph, wrapped; lines after the first stand `hanging` cells further in."""
-    before = " " * indent
-    for line in wrap(
-        " ".join(text.split()), console.width, initial_indent=before, subsequent_indent=before + " " * hanging
-    ):
+    for line in _lines(console, text, indent, hanging):
         console.print(Text(line, style))
+
+
+def _lines(console: Console, text: str, indent: int, hanging: int) -> list[str]:
+    """A paragraph's lines at the console's width. A name such as `lost-context` is never broken at its hyphen."""
+    before = " " * indent
+    return wrap(
+        " ".join(text.split()),
+        console.width,
+        initial_indent=before,
+        subsequent_indent=before + " " * hanging,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def print_facts(console: Console, facts: Sequence[Fact]) -> None:
     """Print one line for each fact: held or not, the claim, what was seen, and what was wanted where it differs."""
     for fact in facts:
-        line = Text(f"{HELD if fact.passed else FAILED} ", "green" if fact.passed else "bold red")
-        line.append(f"{fact.name}: {fact.seen}", "" if fact.passed else "bold")
-        if not fact.passed:
-            line.append(f" (wanted: {fact.wanted})")
-        console.print(line)
+        mark, style = (HELD, "green") if fact.passed else (FAILED, "bold red")
+        wanted = "" if fact.passed else f" (wanted: {fact.wanted})"
+        first, *others = _lines(console, f"{mark} {fact.name}: {fact.seen}{wanted}", 0, 2)
+        console.print(Text.assemble((first[:1], style), (first[1:], "" if fact.passed else "bold")))
+        for line in others:
+            console.print(Text(line, "" if fact.passed else "bold"))
 
 
 def print_exercise(console: Console, lesson: Lesson, file: str) -> None:
@@ -112,4 +134,5 @@ def print_exercise(console: Console, lesson: Lesson, file: str) -> None:
     if lesson.try_it.check is None:
         console.print(Text(f"  ./lab learn {lesson.slug} --hint, then --solution", "dim"))
     else:
-        console.print(Text(f"  edit {file}, then ./lab learn {lesson.slug} --try (--hint, --solution)", "dim"))
+        steps = f"edit {file}, then ./lab learn {lesson.slug} --try (--hint, --solution)"
+        _print_text(console, steps, indent=2, hanging=2, style="dim")

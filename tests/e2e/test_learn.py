@@ -191,6 +191,31 @@ def test_an_answer_that_is_none_is_asked_for_again(lab: Lab) -> None:
     assert "You said b: right: one call that takes a little longer." in printed
 
 
+def test_ctrl_c_at_the_question_ends_its_line_and_runs_nothing(lab: Lab) -> None:
+    learner, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "clients.cli", "learn", "retry"],
+        cwd=lab.home.parent,
+        env=environment(lab.home),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    assert process.stdout is not None
+    asked = ""
+    while not asked.endswith("(a, b or c)? ") and (letter := process.stdout.read(1)):
+        asked += letter
+    # Python notices no signal that comes before it waits for the answer.
+    eventually(psutil.Process(process.pid).status, until=lambda status: status == psutil.STATUS_SLEEPING)
+    process.send_signal(signal.SIGINT)
+    printed, complaint = process.communicate(timeout=60)
+    os.close(learner)
+    assert (process.returncode, printed, complaint) == (INTERRUPTED, "\n", "")
+    assert not (lab.home / "runs").exists()
+
+
 def test_facts_as_json_teach_nobody_and_count_as_no_progress(lab: Lab) -> None:
     outcome = lab.json("learn", "retry", "--yes")
     assert outcome["passed"]
