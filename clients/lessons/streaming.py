@@ -93,7 +93,7 @@ async def run(lab: Lab) -> Outcome:
         ),
         holds(
             "rows that the client had sent by then",
-            f"fewer than half of {UPLOADED_ROWS}",
+            f"fewer than half of {UPLOADED_ROWS:,}",
             sent(uploader),
             sent(uploader) < UPLOADED_ROWS // 2,
         ),
@@ -103,7 +103,7 @@ async def run(lab: Lab) -> Outcome:
         facts,
         (
             await lab.exhibit("50 rows, one call", down, mark),
-            await lab.exhibit("1,000 rows, answered after the third", up, mark),
+            await lab.exhibit("1,000 rows, answered after the third", up, mark, sequence=True),
         ),
     )
 
@@ -128,9 +128,9 @@ def sent(span: Span) -> int:
 def mark(span: Span) -> str | None:
     """What to look at."""
     if span.name.endswith("/StreamOrders") and span.kind is SpanKind.SERVER:
-        return f"{len(span.events)} messages as events of one span, the first of them right at its start"
+        return f"{len(span.events)} messages, one span: they are its events; ./lab trace --view sequence draws them"
     if span.name.endswith("/ImportOrders") and span.kind is SpanKind.CLIENT:
-        return f"OK after {sent(span)} of {UPLOADED_ROWS} rows: the server had heard enough"
+        return f"OK after {sent(span)} of {UPLOADED_ROWS:,} rows: the server had heard enough"
     return None
 
 
