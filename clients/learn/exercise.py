@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from clients.learn.lab import Lab
 from clients.learn.lesson import Lesson, Outcome
-from clients.learn.process import connect
+from clients.learn.process import connect, without_telemetry
 
 CHECK_BOUND_S: Final = 60.0
 """Many times what a check takes; no less than what a slow machine may need to start its processes."""
@@ -146,7 +146,7 @@ async def _check(
     lesson: Lesson, names: Mapping[str, object], where: str, home: Path, environ: Mapping[str, str], within_s: float
 ) -> Outcome:
     assert lesson.try_it.check is not None
-    lab = Lab(home, environ, connect)
+    lab = Lab(home, without_telemetry(environ), connect)
     try:
         with _interruptible(where):
             async with asyncio.timeout(within_s) as bound:

@@ -9,7 +9,7 @@ from typing import Any
 
 from clients.learn.lab import Lab
 from clients.learn.lesson import Exhibit, Lesson, Outcome
-from clients.learn.process import connect
+from clients.learn.process import connect, without_telemetry
 from otel.analysis.analysis_json import analysis_to_json
 
 
@@ -22,7 +22,7 @@ def run_lesson(lesson: Lesson, home: Path, environ: Mapping[str, str]) -> Outcom
 
 
 async def _run(lesson: Lesson, home: Path, environ: Mapping[str, str]) -> Outcome:
-    lab = Lab(home, environ, connect)
+    lab = Lab(home, without_telemetry(environ), connect)
     try:
         return await lesson.run(lab)
     finally:

@@ -216,6 +216,17 @@ def test_ctrl_c_at_the_question_ends_its_line_and_runs_nothing(lab: Lab) -> None
     assert not (lab.home / "runs").exists()
 
 
+def test_telemetry_settings_of_the_shell_change_no_lesson(lab: Lab) -> None:
+    done = lab.run(
+        *("learn", "first-trace", "--yes", "--json"),
+        OTEL_SERVICE_NAME="mine",
+        OTEL_TRACES_SAMPLER="always_off",
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://127.0.0.1:9",
+        LAB_INSTRUMENTATION="off",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_facts_as_json_teach_nobody_and_count_as_no_progress(lab: Lab) -> None:
     outcome = lab.json("learn", "retry", "--yes")
     assert outcome["passed"]
