@@ -155,7 +155,10 @@ def _teach(lesson: Lesson, predicted: Letter | None, *, as_json: bool, ask: bool
     if not outcome.passed:
         raise LabError(_failure(lesson, outcome), "this gRPC behaves otherwise than the lesson says")
     if not as_json:  # a program that reads facts has learnt nothing
-        save_progress(_progress_file(), load_progress(_progress_file()).with_done(lesson.slug))
+        progress = load_progress(_progress_file()).with_done(lesson.slug)
+        save_progress(_progress_file(), progress)
+        out.print()
+        show.print_next(out, all_lessons(), progress)
 
 
 def _run(lesson: Lesson, home: Path) -> Outcome:

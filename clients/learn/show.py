@@ -40,6 +40,12 @@ def print_catalogue(console: Console, lessons: Sequence[Lesson], progress: Progr
                 console.print(Text(" " * len(head) + line, "dim"))
     done = len(progress.done & {lesson.slug for lesson in lessons})
     console.print(Text(f"\n{done} of {len(lessons)} done ({HELD} run, ★ exercise solved)"))
+    print_next(console, lessons, progress)
+
+
+def print_next(console: Console, lessons: Sequence[Lesson], progress: Progress) -> None:
+    """Print which lesson comes next, if one does."""
+    following = progress.next_lesson(lessons)
     if following is not None:
         console.print(Text(f"next: ./lab learn {following.slug}"))
 

@@ -165,6 +165,7 @@ def test_a_wrong_prediction_is_answered_kindly_and_the_lesson_counts_as_done(lab
     assert done.returncode == 0, done.stderr
     assert "You said a: no, it is b: one call that takes a little longer." in done.stdout
     assert "[retry" not in done.stdout
+    assert done.stdout.endswith("\nnext: ./lab learn first-trace\n")
     listed = {entry["slug"]: entry for entry in lab.json("learn")["lessons"]}
     assert listed["retry"]["done"]
     assert not listed["retry"]["solved"]
