@@ -55,6 +55,7 @@ def test_a_right_answer_passes_and_a_wrong_one_does_not(tmp_path: Path) -> None:
         ("async def answer(question):\n    raise SystemExit(3)\n", r"answer\.py:2: SystemExit: 3$"),
         ("async def reply(question):\n    return 42\n", r"answer\.py does not define answer$"),
         ("answer = 42\n", "answer is no function$"),
+        ("answer = max\n", "answer returned str, not a coroutine$"),
         ("async def answer():\n    return 42\n", r"answer cannot be called as answer\(question\): too many positional"),
         ("def answer(question):\n    return 42\n", "answer returned int, not a coroutine$"),
         (
