@@ -53,11 +53,15 @@ def _answered_for(words: list[str]) -> int:
 
 @contextmanager
 def _closed_streams_open() -> Iterator[None]:
-    """Let what is written to a closed stream (`>&-`) go nowhere: Python has None there, and `print` other streams."""
-    closed = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
+    """Let what is written to a closed stream (`>&-`) go nowhere, and nothing come from a closed one (`<&-`).
+
+    Python has None there, and `print` other streams.
+    """
+    modes = {"stdin": "r", "stdout": "w", "stderr": "w"}
+    closed = [name for name in modes if getattr(sys, name) is None]
     with ExitStack() as nowhere:
         for name in closed:
-            setattr(sys, name, nowhere.enter_context(Path(os.devnull).open("w", encoding="utf-8")))
+            setattr(sys, name, nowhere.enter_context(Path(os.devnull).open(modes[name], encoding="utf-8")))
         try:
             yield
         finally:
@@ -94,7 +98,12 @@ def _run(words: list[str]) -> int:
 def _invoke_command(command: Command, words: list[str]) -> int:
     """Parse and run one command; without the group around it, so that nothing else is loaded."""
     loaded = command.load()
-    result = loaded.main(args=words, prog_name=f"{PROGRAM} {command.name}", standalone_mode=False)
+    try:
+        result = loaded.main(args=words, prog_name=f"{PROGRAM} {command.name}", standalone_mode=False)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Typer and Rich call it a failure
+            raise end.__context__ from None
+        raise
     return result if isinstance(result, int) else 0
 
 

@@ -17,6 +17,7 @@ INTERRUPTED: Final = 130
 _OURS: Final = ("clients.", "otel.")
 _LIKENESS: Final = 0.6  # of two names without their dashes, by difflib's ratio
 _UNDECODED: Final = "surrogates not allowed"  # bytes of an argument that Python could not decode, to be sent or written
+_OUT_OF_RANGE: Final = "Value out of range: "  # protobuf, of a number that is too large for its field
 _USAGE_ERRORS: Final = frozenset({"SettingsError", "MalformedTraceIdError"})
 
 
@@ -79,6 +80,8 @@ def _explained(error: BaseException, home: Path) -> Report | None:
         return Report(str(error), getattr(error, "hint", ""), getattr(error, "exit_code", USAGE if usage else FAILURE))
     if isinstance(error, UnicodeEncodeError) and error.reason == _UNDECODED:
         return Report("a word of the command is not UTF-8", "LC_ALL=C.UTF-8 reads it as such", USAGE)
+    if isinstance(error, ValueError) and str(error).startswith(_OUT_OF_RANGE):
+        return Report(f"{str(error).removeprefix(_OUT_OF_RANGE)} is no number that a request can hold", exit_code=USAGE)
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return Report(f"{place}{error.strerror}", _file_hint(error, home))

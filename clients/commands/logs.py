@@ -9,7 +9,7 @@ import typer
 
 from clients.cli_errors import FAILURE, LabError, WrongUsageError
 from clients.commands.completing import one_of
-from clients.commands.options import JsonFlag
+from clients.commands.options import JsonFlag, LimitOption
 from clients.commands.output import console, note, print_json
 from clients.commands.reading import TRACE_HELP, StoreToRead, opened, read_trace
 from clients.render.log_lines import LogLines, operations_of
@@ -38,7 +38,7 @@ def logs(
             "--severity", autocompletion=one_of(*SEVERITIES), help="Of any trace, at least debug, info, warn or error."
         ),
     ] = "",
-    limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, help="At most this many lines.")] = 1000,
+    limit: LimitOption = 1000,
     verify: Annotated[
         bool, typer.Option("--verify", help="Check that each line joins a span; without ID, over everything stored.")
     ] = False,

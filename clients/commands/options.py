@@ -14,6 +14,7 @@ from clients.commands.completing import one_of
 from clients.stack.surroundings import home_of, living_record
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+LimitOption = Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, max=1_000_000, help="At most this many.")]
 PortsOption = Annotated[
     str,
     typer.Option(

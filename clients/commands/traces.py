@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from clients.commands.durations import duration_ns
-from clients.commands.options import JsonFlag
+from clients.commands.options import JsonFlag, LimitOption
 from clients.commands.output import console, note, print_json
 from clients.commands.reading import StoreToRead, key_value, opened
 from otel.analysis.aggregate import Aggregate, aggregate_critical_paths
@@ -32,7 +32,7 @@ def traces(
     min_duration: Duration = None,
     max_duration: Duration = None,
     since: Annotated[str, typer.Option("--since", metavar="DURATION", help="Started so long ago at most.")] = "7d",
-    limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, help="At most this many.")] = 20,
+    limit: LimitOption = 20,
     critical: Annotated[bool, typer.Option("--critical", help="Show where their time goes, folded.")] = False,
     store: StoreToRead = None,
     as_json: JsonFlag = False,

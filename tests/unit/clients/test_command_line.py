@@ -14,6 +14,7 @@ from clients.cli_errors import LabError, Report, report_of
 from clients.cli_menu import show_menu
 from clients.cli_table import COMMANDS, QUESTIONS, find_command, help_text
 from clients.commands import output
+from generated import user_pb2
 from otel.instrument import SettingsError
 from otel.query import BackendUnreachableError, MalformedTraceIdError
 
@@ -56,6 +57,13 @@ def test_an_unknown_command_is_wrong_usage(words: list[str], hint: str, capsys: 
 def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert f'version = "{capsys.readouterr().out.split()[1]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_a_number_beyond_its_field_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="out of range") as raised:
+        user_pb2.ListUsersRequest(page_size=2**31)
+    told = Report("2147483648 is no number that a request can hold", "", 2)
+    assert report_of(raised.value, tmp_path / "crash.log") == told
 
 
 @pytest.mark.parametrize(("value", "said"), [("1", ""), ("", "a note\n")])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -112,6 +114,23 @@ def test_a_reader_that_has_seen_enough_is_no_failure(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(cli, "_run", lambda _words: 1)
     monkeypatch.setattr(sys, "stdout", Closed())
     assert cli.main(["order"]) == 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["learn"], ["learn", "--json"]], ids=" ".join)
+def test_a_reader_that_left_before_all_was_written_is_no_failure(words: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}  # so that what is short fails in its midst, too
+    command = [sys.executable, "-m", "clients.cli", *words]
+    ended = subprocess.run(command, env=environ, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_closed_standard_input_is_no_terminal() -> None:
+    code = "import os, sys; from clients import cli; sys.stdin = None; sys.exit(cli.main([]))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
