@@ -13,6 +13,7 @@ import gc
 import json
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -28,6 +29,8 @@ EXIT_USAGE = 2
 EXIT_PORT_IN_USE = 3
 SECONDS_PER_DAY = 24 * 3600.0
 MAX_DAYS = 36_500
+# Others would have to be escaped, in the page and in addresses, or mean something to the router.
+BASE_PATH = re.compile(r"[A-Za-z0-9/._~-]+")
 
 
 def main() -> int:
@@ -177,6 +180,8 @@ def _base_path(text: str) -> str:
         return ""
     if not path.startswith("/") or any(part in ("", ".", "..") for part in path[1:].split("/")):
         raise argparse.ArgumentTypeError(f"'{text}' does not start with / or has empty or dot segments")
+    if not BASE_PATH.fullmatch(path):
+        raise argparse.ArgumentTypeError(f"'{text}' has other characters than letters, digits, /, -, ., _ and ~")
     return path
 
 

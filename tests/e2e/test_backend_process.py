@@ -136,6 +136,7 @@ def test_a_port_in_use_is_said_with_the_option_that_moves_it(runs: Any, option: 
         (["--max-age-days", "nan"], "'nan' is not a number above 0"),
         (["--max-age-days=-1"], "'-1' is not a number above 0"),
         (["--base-path", "x"], "'x' does not start with /"),
+        (["--base-path", "/{name}"], "'/{name}' has other characters than letters"),
         (["--jaeger-ui", "/nonexistent"], "no Jaeger UI bundle"),
     ],
 )
