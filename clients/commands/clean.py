@@ -16,15 +16,15 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _CACHES: Final = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".coverage")
 _SOURCES: Final = ("services", "clients", "otel", "generated", "tests", "benchmarks")
-_OF_A_RUN: Final = ("telemetry.sqlite", "telemetry.sqlite-wal", "telemetry.sqlite-shm", "logs", "runs", "ready")
-_MORE_OF_A_RUN: Final = ("witness", "crash.log", "stack.json", "start.lock")
+_OF_A_RUN: Final = ("logs", "runs", "ready", "witness", "crash.log", "stack.json", "start.lock")
+_STORE: Final = "telemetry.sqlite*"  # with what SQLite and the backend's lock put beside it, and damaged ones set aside
 
 
 @app.command()
 def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
 ) -> None:
-    """Remove telemetry, log files, saved runs, caches and compiled files. The virtual environment stays.
+    """Remove telemetry, log files, runs, caches and compiled files. The virtual environment stays.
 
     \b
       lab clean
@@ -34,14 +34,14 @@ def clean(
     for record in (home / "stack.json", *(home / "runs").glob("*/stack.json")):
         if living_record(record):
             raise LabError(f"a stack runs ({record})", "stop it first: ./lab down")
-    found = [home / name for name in (*_OF_A_RUN, *_MORE_OF_A_RUN)]
+    found = [*sorted(home.glob(_STORE)), *(home / name for name in _OF_A_RUN)]
     found += [ROOT / name for name in _CACHES]
     found += [folder for source in _SOURCES for folder in (ROOT / source).rglob("__pycache__")]
-    removed = [path for path in found if path.exists()]
+    removed = [path for path in found if path.exists() or path.is_symlink()]
     for path in removed:
         print(f"{'would remove' if dry_run else 'removed'} {path}")
         if dry_run:
             continue
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     if not removed:
         print("nothing to remove")
