@@ -59,6 +59,11 @@ def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) 
     assert f'version = "{capsys.readouterr().out.split()[1]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
+def test_what_an_error_quotes_does_not_act_on_the_terminal() -> None:
+    report = Report("no '\x1b[31m\u202eabc\udcff' with\nä", "\x07")
+    assert report.lines() == [r"error: no '\x1b[31m\u202eabc\udcff' with ä", r"hint: \x07"]
+
+
 def test_a_number_beyond_its_field_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="out of range") as raised:
         user_pb2.ListUsersRequest(page_size=2**31)
