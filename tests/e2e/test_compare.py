@@ -171,7 +171,7 @@ def test_services_that_do_not_start_are_told_in_one_line(tmp_path: Path) -> None
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
-    assert "ended with exit code 1" in done.stderr
+    assert "ended with exit code 2" in done.stderr
     assert len(done.stderr.splitlines()) == 2
 
 
