@@ -50,3 +50,11 @@ def test_what_critical_path_calls_thick_is_drawn_thick(ran: dict[str, Any]) -> N
     (thin,) = (spans[id_] for id_, text in exhibit["marks"].items() if text.startswith("thin"))
     assert int(thick["criticalTimeNano"]) == int(thick["durationNano"])
     assert int(thin["criticalTimeNano"]) == 0
+
+
+@pytest.mark.parametrize("slug", ["first-trace", "propagation", "links", "n-plus-one"])
+def test_a_shown_trace_has_the_last_line_of_every_call(slug: str, ran: dict[str, Any]) -> None:
+    for exhibit in ran[slug]["exhibits"]:
+        served = [span["spanId"] for span in exhibit["analysis"]["spans"] if span["kind"] == "server"]
+        ended = [line["spanId"] for line in exhibit["analysis"]["logs"] if line["eventName"] == "rpc.finished"]
+        assert sorted(ended) == sorted(served), exhibit["title"]
