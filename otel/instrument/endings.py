@@ -69,9 +69,9 @@ class ServerSignals:
     @property
     def is_answered(self) -> bool:
         """Say whether the servicer's own answer or abort ended the call: nothing failed or cut it short."""
+        is_reached = self.is_known_method and self.is_reached
         is_expired = self.remaining_s is not None and self.remaining_s <= 0.0
-        has_failed = self.error is not None and not self.was_aborted
-        return self.is_known_method and self.is_reached and not (self.was_cancelled or is_expired or has_failed)
+        return is_reached and not self.was_cancelled and (self.was_aborted or not (is_expired or self.error))
 
 
 def server_ending(signals: ServerSignals) -> Ending:
@@ -84,9 +84,11 @@ def server_ending(signals: ServerSignals) -> Ending:
         return Ending(None)
     if signals.was_cancelled:
         return _cut_short(signals)
+    if signals.was_aborted:  # its status was sent, be it at the last moment
+        return _server(signals.code or grpc.StatusCode.OK, signals.details)
     if signals.remaining_s is not None and signals.remaining_s <= 0.0:
         return _server(grpc.StatusCode.DEADLINE_EXCEEDED)
-    if signals.error is not None and not signals.was_aborted:
+    if signals.error is not None:
         code = signals.code if signals.code not in {None, grpc.StatusCode.OK} else grpc.StatusCode.UNKNOWN
         return _server(code, _unexpected(signals.error))  # gRPC sends this, whatever details were set
     return _server(signals.code or grpc.StatusCode.OK, signals.details)

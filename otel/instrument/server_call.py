@@ -72,6 +72,7 @@ class ServerCall:
         "_context",
         "_error",
         "_error_was_logged",
+        "_found_it_over",
         "_is_known_method",
         "_left_s",
         "_loop",
@@ -91,6 +92,7 @@ class ServerCall:
         self._error: BaseException | None = None
         self._error_was_logged = False
         self._was_aborted = False
+        self._found_it_over = False
         self._was_stopping = False
         self._is_known_method = True
         self._left_s: float | None = None
@@ -149,7 +151,10 @@ class ServerCall:
             self._was_aborted = True
             self._error = error
         elif isinstance(error, cygrpc.InternalError):
-            self._error = error  # a write into a call that is over, most likely: the cancel may come a moment later
+            # A write into a call that is over, most likely: the cancel may come a moment later. With a status already
+            # on its way it is the abort that could not be sent any more.
+            self._error = error
+            self._found_it_over = self._context is not None and self._context.done()
             self._error_was_logged = exception_was_logged(error)
             mark_exception_logged(error)
         elif isinstance(error, Exception):
@@ -222,9 +227,10 @@ class ServerCall:
             details=context.details() or "",
             error=self._error,
             was_aborted=self._was_aborted,
-            was_cancelled=self.is_cancelled or not context.done(),
+            was_cancelled=self.is_cancelled or not context.done() or self._found_it_over,
             awaited_request=self._requests is not None and self._requests.is_awaited,
-            remaining_s=self._left_s,
+            # A plain `def` servicer works on in its thread when the deadline has ended its call.
+            remaining_s=context.time_remaining() if self._left_s is None else self._left_s,
             cancelled_before_deadline=self._cancelled_before_deadline,
             is_stopping=self._was_stopping,
         )

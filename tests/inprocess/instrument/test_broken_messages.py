@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -191,6 +192,34 @@ async def test_an_internal_error_of_grpc_in_a_call_that_nobody_ended_is_an_excep
     (record,) = telemetry.log_records()
     assert server.context is not None
     assert record.log_record.span_id == server.context.span_id
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("late_s", [-0.001, 0.0, 0.02])
+async def test_a_refusal_says_its_code_if_it_was_sent_and_how_the_call_ended_if_it_found_it_over(
+    rig: Rig, telemetry: InMemoryTelemetry, kind: Kind, late_s: float
+) -> None:
+    raised: list[type[BaseException]] = []
+
+    async def refuses(context: Any) -> None:
+        moment_s = time.monotonic() + context.time_remaining() + late_s
+        while time.monotonic() < moment_s:
+            pass  # without the loop, which would be told of the cancel
+        try:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "at the last moment")
+        except BaseException as error:
+            raised.append(type(error))
+            raise
+
+    await rig.serve(method_handler(kind, behavior(kind, refuses)))
+
+    await finish(start(rig.channel(), kind, timeout=0.05), kind)
+
+    server = await rig.span(SpanKind.SERVER)
+    was_sent = raised == [grpc.aio.AbortError]
+    assert said(server)["code"] == ("NOT_FOUND" if was_sent else "DEADLINE_EXCEEDED")
+    # asyncio may log, when it likes, that nobody took the error out of a task of gRPC's own.
+    assert [event for event, _ in events(telemetry) if event] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -334,3 +334,27 @@ async def test_the_response_hook_gets_the_response(rig: Rig, telemetry: InMemory
 
     assert seen == [(True, response) for response in ([b"r1", b"r2"] if answers_stream(kind) else [b"r1"])]
     assert said(await rig.span(SpanKind.CLIENT)) == {"code": "OK"}
+
+
+@pytest.mark.parametrize("kind", ["unary_unary", "unary_stream"])
+async def test_a_plain_servicer_that_works_past_its_deadline_says_the_deadline(
+    rig: Rig, telemetry: InMemoryTelemetry, kind: Kind
+) -> None:
+    leave, left = threading.Event(), threading.Event()
+
+    def refuses_late(context: Any) -> None:
+        leave.wait(20)
+        try:
+            context.abort(grpc.StatusCode.NOT_FOUND, "too late")
+        finally:
+            left.set()
+
+    await rig.serve(method_handler(kind, plain(kind, refuses_late)))
+
+    await finish(start(rig.channel(), kind, requests=unread(kind), timeout=0.1), kind)
+
+    assert said(await rig.span(SpanKind.SERVER))["code"] == "DEADLINE_EXCEEDED"
+    leave.set()
+    await asyncio.to_thread(left.wait, 10)
+    # asyncio may log, when it likes, that nobody took the error out of a task of gRPC's own.
+    assert [event for record in telemetry.log_records() if (event := record.log_record.event_name)] == []

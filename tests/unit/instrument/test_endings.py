@@ -37,6 +37,11 @@ OOPS = ValueError("oops")
             Ending(grpc.StatusCode.NOT_FOUND),
             id="abort",
         ),
+        pytest.param(
+            ServerSignals(code=grpc.StatusCode.NOT_FOUND, error=OOPS, was_aborted=True, remaining_s=0.0),
+            Ending(grpc.StatusCode.NOT_FOUND),
+            id="abort whose status was sent at the last moment",
+        ),
         pytest.param(ServerSignals(was_cancelled=True), CANCELLED, id="cancel without a deadline"),
         pytest.param(ServerSignals(was_cancelled=True, remaining_s=3.0), CANCELLED, id="cancel before the deadline"),
         pytest.param(ServerSignals(was_cancelled=True, remaining_s=0.01), DEADLINE, id="cancel at the deadline"),
