@@ -21,6 +21,7 @@ from clients.money import format_money
 from clients.service_stubs import ServiceStubs
 from generated import order_pb2, report_pb2, user_pb2
 from otel.instrument import Telemetry
+from otel.instrument.loopback import bypass_proxies
 
 USERS: Final = {"Alice": "alice@example.com", "Bob": "bob@example.com"}
 ORDERS: Final = (("Alice", 4000), ("Alice", 3500), ("Bob", 8000))
@@ -121,6 +122,7 @@ def main() -> int:
     from clients import cli_errors
     from clients.stack.surroundings import home_of, surroundings
 
+    bypass_proxies(os.environ)
     home = home_of(os.environ)
     try:
         around = surroundings(os.environ)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -25,6 +25,7 @@ from grpc_reflection.v1alpha import reflection
 
 from generated import order_pb2, report_pb2, user_pb2
 from otel.instrument import SettingsError, Telemetry, TelemetrySettings, configure
+from otel.instrument.loopback import bypass_proxies
 from services.binding import BindError, bind, write_ready_file
 from services.error_interceptor import ErrorInterceptor
 from services.fault_forwarding import fault_forwarders
@@ -165,10 +166,11 @@ def run(
     default_port: int,
     serve_service: Callable[[ServingOptions, Telemetry, Mapping[str, str]], Awaitable[None]],
     arguments: Sequence[str] | None,
-    environ: Mapping[str, str],
+    environ: MutableMapping[str, str],
 ) -> int:
     """Be a service's `main()`: options, telemetry, `serve_service` until it returns, flush. Return the exit code."""
     options = parse_options(name, default_port, arguments)
+    bypass_proxies(environ)
     try:
         telemetry = configure(TelemetrySettings.from_environ(name, environ, log_file=options.log_file))
     except SettingsError as error:

@@ -212,3 +212,11 @@ def test_the_picture_shows_what_the_text_says(lab: Lab, tmp_path: Path) -> None:
     assert "Proof: full" in done.stdout
     assert "\x1b" not in done.stdout
     assert picture.read_text(encoding="utf-8").startswith("<svg")
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+def test_a_proxy_that_the_shell_names_is_not_asked_for_this_machine(tmp_path: Path, variable: str) -> None:
+    proxied = {variable: "http://127.0.0.1:9", variable.upper(): "http://127.0.0.1:9"}  # nobody listens there
+    done = Lab(tmp_path / "home").run("demo", "--ports", "auto", "--no-wait", "--json", **proxied)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["proof"] == "full"
