@@ -21,7 +21,7 @@ def completion(
         str,
         typer.Argument(
             metavar="SHELL",
-            autocompletion=one_of("bash", "zsh", "fish", "powershell"),
+            autocompletion=one_of(*SHELLS),
             help="bash, zsh, fish or powershell.",
         ),
     ],

@@ -13,6 +13,8 @@ from clients.cli_errors import WrongUsageError
 from clients.commands.completing import one_of
 from clients.stack.surroundings import home_of, living_record
 
+_PORTS: Final = ("default", "auto")
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 LimitOption = Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, max=1_000_000, help="At most this many.")]
 PortsOption = Annotated[
@@ -20,15 +22,13 @@ PortsOption = Annotated[
     typer.Option(
         "--ports",
         metavar="default|auto",
-        autocompletion=one_of("default", "auto"),
+        autocompletion=one_of(*_PORTS),
         help="auto: a new stack on free ports, with its own store.",
     ),
 ]
 StoreOption = Annotated[
     Path | None, typer.Option("--store", metavar="FILE", dir_okay=False, help="The backend's SQLite file.")
 ]
-
-_PORTS: Final = ("default", "auto")
 
 
 def is_auto(ports: str) -> bool:

@@ -33,7 +33,7 @@ def trace(
         str,
         typer.Option(
             "--view",
-            autocompletion=one_of("waterfall", "sequence", "operations"),
+            autocompletion=one_of(*VIEWS),
             help="waterfall, sequence or operations.",
         ),
     ] = "waterfall",

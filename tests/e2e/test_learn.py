@@ -172,7 +172,8 @@ def test_a_wrong_prediction_is_answered_kindly_and_the_lesson_counts_as_done(lab
     assert "1 of " in lab.run("learn").stdout
 
 
-def test_an_answer_that_is_none_is_asked_for_again(lab: Lab) -> None:
+def asked_at_a_terminal(lab: Lab) -> tuple[subprocess.Popen[str], int]:
+    """The retry lesson, which asks its question, and the terminal on which to answer it."""
     learner, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "clients.cli", "learn", "retry"],
@@ -184,6 +185,11 @@ def test_an_answer_that_is_none_is_asked_for_again(lab: Lab) -> None:
         text=True,
     )
     os.close(theirs)
+    return process, learner
+
+
+def test_an_answer_that_is_none_is_asked_for_again(lab: Lab) -> None:
+    process, learner = asked_at_a_terminal(lab)
     os.write(learner, b"maybe\nB\n")
     printed, complaint = process.communicate(timeout=90)
     os.close(learner)
@@ -193,17 +199,7 @@ def test_an_answer_that_is_none_is_asked_for_again(lab: Lab) -> None:
 
 
 def test_ctrl_c_at_the_question_ends_its_line_and_runs_nothing(lab: Lab) -> None:
-    learner, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "clients.cli", "learn", "retry"],
-        cwd=lab.home.parent,
-        env=environment(lab.home),
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(theirs)
+    process, learner = asked_at_a_terminal(lab)
     assert process.stdout is not None
     asked = ""
     while not asked.endswith("(a, b or c)? ") and (letter := process.stdout.read(1)):
