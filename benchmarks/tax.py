@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from clients.compare.statistics import (
+from tracelab.compare.statistics.quantiles import (
     MIN_BLOCKS,
     P99,
     Interval,

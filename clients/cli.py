@@ -12,13 +12,14 @@ from types import FrameType
 from typing import Any, Final, NoReturn
 
 from clients import (
-    cli_errors,
-    started,  # noqa: F401 - notes the time
+    errors,
+    output,
+    process_start,  # noqa: F401 - notes the time
 )
-from clients.cli_table import COMMANDS, Command, find_command, help_text
-from clients.commands import output
+from clients.error_report import report_of
+from tracelab.command_table import COMMANDS, Command, find_command, help_text
 
-INTERRUPTED: Final = cli_errors.INTERRUPTED
+INTERRUPTED: Final = errors.INTERRUPTED
 VERSION: Final = "0.1.0"
 PROGRAM: Final = "lab"
 COMPLETION_VARIABLE: Final = "_LAB_COMPLETE"
@@ -48,10 +49,10 @@ def _answered_for(words: list[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
         return 0
     except Exception as error:  # the last place where a traceback can be kept from the person
-        report = cli_errors.report_of(error, _crash_file())
+        report = report_of(error, _crash_file())
         with suppress(OSError):
             sys.stdout.flush()
-        cli_errors.print_report(report)
+        errors.print_report(report)
         return report.exit_code
 
 
@@ -81,7 +82,7 @@ def _run(words: list[str]) -> int:
     words, name = _take_common_options(words)
     if not words:
         if sys.stdin.isatty() and sys.stdout.isatty():
-            from clients.cli_menu import show_menu
+            from tracelab.menu import show_menu
 
             return show_menu(main)
         print(help_text())
@@ -141,7 +142,7 @@ def _take_common_options(words: list[str]) -> tuple[list[str], str]:
         elif word == "--output" or word.startswith("--output="):
             file = word.removeprefix("--output=") if "=" in word else next(mine, "")
             if not file:
-                raise cli_errors.WrongUsageError("--output is missing its file", "`-` is standard output")
+                raise errors.WrongUsageError("--output is missing its file", "`-` is standard output")
         else:
             kept.append(word)
     return _json_last(kept) + words[end:], file
@@ -187,7 +188,7 @@ def _exit_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _crash_file() -> Path:
-    from clients.stack.surroundings import home_of
+    from clients.discovery.endpoints import home_of
 
     return home_of(os.environ) / "crash.log"
 

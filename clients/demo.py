@@ -15,10 +15,10 @@ from typing import Final
 
 from opentelemetry import baggage, context
 
-from clients.client_telemetry import client_telemetry
 from clients.event_loop import run_until_signal
 from clients.money import format_money
 from clients.service_stubs import ServiceStubs
+from clients.telemetry import client_telemetry
 from generated import order_pb2, report_pb2, user_pb2
 from otel.instrument import Telemetry
 from otel.instrument.loopback import bypass_proxies
@@ -119,31 +119,32 @@ def _session(session_id: str) -> Iterator[None]:
 
 def main() -> int:
     """Run the demo alone: the four lines on standard output, the trace's link on standard error."""
-    from clients import cli_errors
-    from clients.stack.surroundings import home_of, surroundings
+    from clients import errors
+    from clients.discovery.endpoints import find_endpoints, home_of
+    from clients.error_report import report_of
 
     bypass_proxies(os.environ)
     home = home_of(os.environ)
     try:
-        around = surroundings(os.environ)
-        telemetry = client_telemetry("demo", os.environ, home, around.otlp.address)
+        endpoints = find_endpoints(os.environ)
+        telemetry = client_telemetry("demo", os.environ, home, endpoints.otlp.address)
         try:
-            run = run_until_signal(run_demo(telemetry, around.addresses, lambda line: print(line, flush=True)))
+            run = run_until_signal(run_demo(telemetry, endpoints.addresses, lambda line: print(line, flush=True)))
         finally:
             telemetry.shutdown()
-        print(_link(run, around.otlp.address, around.query.address), file=sys.stderr)
+        print(_link(run, endpoints.otlp.address, endpoints.query.address), file=sys.stderr)
     except KeyboardInterrupt:
-        return cli_errors.INTERRUPTED
+        return errors.INTERRUPTED
     except Exception as error:  # no traceback reaches a person
-        report = cli_errors.report_of(error, home / "crash.log")
-        cli_errors.print_report(report)
+        report = report_of(error, home / "crash.log")
+        errors.print_report(report)
         return report.exit_code
     return 0
 
 
 def _link(run: DemoRun, otlp_endpoint: str, query_url: str) -> str:
     """Say where the trace is, or why there is none."""
-    from clients.stack.health import accepts_connections, address_of
+    from clients.discovery.probes import accepts_connections, address_of
 
     if not run.report_trace_id:
         return "no trace: instrumentation is off (LAB_INSTRUMENTATION)"

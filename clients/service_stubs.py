@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import grpc.aio
-from google.protobuf.descriptor import FileDescriptor
 
+import generated
 from clients.call_traces import CallTraces
-from clients.retries import retry_service_config
-from generated import order_pb2, order_pb2_grpc, report_pb2, report_pb2_grpc, user_pb2, user_pb2_grpc
+from generated import order_pb2_grpc, report_pb2_grpc, user_pb2_grpc
 from otel.instrument import Telemetry
 
+SERVICE_CONFIG_FILE = Path(generated.__file__).with_name("service_config.json")
 MOST_RECEIVED_BYTES = 64 * 1024 * 1024  # a page of orders with long notes is larger than gRPC's 4 MiB
 
 
@@ -30,17 +31,17 @@ class ServiceStubs:
     @cached_property
     def user(self) -> user_pb2_grpc.UserServiceAsyncStub:
         """UserService."""
-        return user_pb2_grpc.UserServiceStub(self._channel("user", user_pb2.DESCRIPTOR))
+        return user_pb2_grpc.UserServiceStub(self._channel("user"))
 
     @cached_property
     def order(self) -> order_pb2_grpc.OrderServiceAsyncStub:
         """OrderService."""
-        return order_pb2_grpc.OrderServiceStub(self._channel("order", order_pb2.DESCRIPTOR))
+        return order_pb2_grpc.OrderServiceStub(self._channel("order"))
 
     @cached_property
     def report(self) -> report_pb2_grpc.ReportServiceAsyncStub:
         """ReportService."""
-        return report_pb2_grpc.ReportServiceStub(self._channel("report", report_pb2.DESCRIPTOR))
+        return report_pb2_grpc.ReportServiceStub(self._channel("report"))
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,9 +52,9 @@ class ServiceStubs:
         for channel in self._channels:
             await channel.close()
 
-    def _channel(self, service: str, contract: FileDescriptor) -> grpc.aio.Channel:
+    def _channel(self, service: str) -> grpc.aio.Channel:
         options = [
-            ("grpc.service_config", retry_service_config([contract])),
+            ("grpc.service_config", SERVICE_CONFIG_FILE.read_text(encoding="utf-8")),
             ("grpc.max_receive_message_length", MOST_RECEIVED_BYTES),
         ]
         channel = self._telemetry.insecure_channel(

@@ -15,7 +15,7 @@ import grpc
 import structlog
 from opentelemetry import trace
 
-from services.behaviours import CallScope, Context, Continuation, Handler, UnparsableRequest, WrappedHandlers
+from services.behaviors import CallScope, Context, Continuation, Handler, UnparsableRequest, WrappedHandlers
 from services.errors import DomainError, malformed_request, status_of
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from opentelemetry.context import Context as TelemetryContext
 from opentelemetry.context import attach
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from services.behaviours import CallScope, Continuation, Handler, wrap
+from services.behaviors import CallScope, Continuation, Handler, wrap
 from services.errors import FieldViolation, InjectedFaultError, InvalidFieldsError
 from services.fault_text import Condition, Fault, UnknownFaultError, parse_faults
 

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
 if TYPE_CHECKING:
-    from services.behaviours import Context
+    from services.behaviors import Context
 
 Status = health_pb2.HealthCheckResponse
 

@@ -20,7 +20,7 @@ from opentelemetry.trace import Tracer
 
 from generated import order_pb2, order_pb2_grpc, user_pb2, user_pb2_grpc
 from services import paging, serving
-from services.behaviours import Context
+from services.behaviors import Context
 from services.deadlines import Deadline
 from services.errors import (
     DomainError,

@@ -20,7 +20,7 @@ import structlog
 
 from generated import order_pb2_grpc, report_pb2, report_pb2_grpc, user_pb2_grpc
 from services import paging, serving
-from services.behaviours import Context
+from services.behaviors import Context
 from services.deadlines import Deadline
 from services.report_strategies import STRATEGIES, Backends, Selection, Total, ranked
 from services.validation import Violations

@@ -17,12 +17,14 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+import generated
 from generated import order_pb2, report_pb2, user_pb2
 from otel.instrument import SettingsError, Telemetry, TelemetrySettings, configure
 from otel.instrument.loopback import bypass_proxies
@@ -33,7 +35,6 @@ from services.fault_text import methods_of
 from services.faults import FaultInterceptor
 from services.health import EndingHealthServicer
 from services.options import EXIT_USAGE, ChannelOption, ServingOptions, parse_options
-from services.retries import retry_service_config
 from services.stopping import stop_at_end_of_stdin, stop_signals
 from services.witness import Witness, WitnessFileError, WitnessInterceptor
 
@@ -42,6 +43,7 @@ __all__ = ["RunningServer", "Service", "ServingOptions", "Telemetry", "open_chan
 log = structlog.get_logger()
 
 CONTRACTS = (user_pb2.DESCRIPTOR, order_pb2.DESCRIPTOR, report_pb2.DESCRIPTOR)
+SERVICE_CONFIG_FILE = Path(generated.__file__).with_name("service_config.json")
 EXIT_FAILURE = 1
 EXIT_PORT_IN_USE = 3
 TELEMETRY_SHUTDOWN_S = 3.0
@@ -142,7 +144,7 @@ def _merged(defaults: Sequence[ChannelOption], given: Sequence[ChannelOption]) -
 
 def open_channel(telemetry: Telemetry, address: str, options: ServingOptions) -> grpc.aio.Channel:
     """Return a traced channel to a service behind, which repeats what the contracts allow; its owner closes it."""
-    defaults = [*RECONNECT_OPTIONS, ("grpc.service_config", retry_service_config(CONTRACTS))]
+    defaults = [*RECONNECT_OPTIONS, ("grpc.service_config", SERVICE_CONFIG_FILE.read_text(encoding="utf-8"))]
     is_untraced = telemetry.settings.instrumentation == "off"
     return telemetry.insecure_channel(
         address,

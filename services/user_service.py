@@ -18,7 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from generated import user_pb2, user_pb2_grpc
 from services import paging, serving
-from services.behaviours import Context
+from services.behaviors import Context
 from services.errors import request_id_reused, user_not_found
 from services.stores.memory import MemoryUserStore
 from services.stores.ports import RequestIdReusedError, UserChanges, UserDraft, UserRecord, UserStore

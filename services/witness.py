@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
-from services.behaviours import CallScope, Context, Continuation, Handler, WrappedHandlers
+from services.behaviors import CallScope, Context, Continuation, Handler, WrappedHandlers
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,14 +11,14 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from opentelemetry import baggage, context
 
-from clients.cli_errors import LabError, WrongUsageError
-from clients.client_telemetry import client_telemetry
-from clients.commands.output import note
+from clients.discovery import probes
+from clients.discovery.defaults import SERVICES
+from clients.discovery.endpoints import Endpoints, find_endpoints
+from clients.errors import LabError, WrongUsageError
 from clients.event_loop import run_until_signal
+from clients.output import note
 from clients.service_stubs import ServiceStubs
-from clients.stack import health
-from clients.stack.options import SERVICES
-from clients.stack.surroundings import Surroundings, surroundings
+from clients.telemetry import client_telemetry
 
 T = TypeVar("T")
 
@@ -51,11 +51,11 @@ def call(calls: Callable[[ServiceStubs], Awaitable[T]], faults: Sequence[str] | 
     `faults` go along as baggage, for services that allow them. Afterwards says which trace it was. Raises AioRpcError,
     and SystemExit on a signal, both once the telemetry is handed over.
     """
-    around = surroundings(os.environ)
+    endpoints = find_endpoints(os.environ)
     if faults:
-        _refuse_vain_faults(around)
-    telemetry = client_telemetry("cli", os.environ, around.home, around.otlp.address)
-    stubs = ServiceStubs(telemetry, around.addresses)
+        _refuse_vain_faults(endpoints)
+    telemetry = client_telemetry("cli", os.environ, endpoints.home, endpoints.otlp.address)
+    stubs = ServiceStubs(telemetry, endpoints.addresses)
 
     async def run() -> T:
         if faults:
@@ -69,7 +69,7 @@ def call(calls: Callable[[ServiceStubs], Awaitable[T]], faults: Sequence[str] | 
         telemetry.shutdown(FLUSH_BOUND_S)
         traced = stubs.traces.calls[-1] if stubs.traces.calls else None
         if traced and traced.is_sampled:
-            note(_where_the_trace_is(traced.trace_id, around))
+            note(_where_the_trace_is(traced.trace_id, endpoints))
 
 
 def as_json(message: Message) -> dict[str, Any]:
@@ -77,20 +77,20 @@ def as_json(message: Message) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-def _where_the_trace_is(trace_id: str, around: Surroundings) -> str:
+def _where_the_trace_is(trace_id: str, endpoints: Endpoints) -> str:
     """Name the trace; or say that nobody could receive it."""
-    if health.accepts_connections(health.address_of(around.otlp.address)):
+    if probes.accepts_connections(probes.address_of(endpoints.otlp.address)):
         return f"trace: {trace_id}"
-    return f"no trace is kept: nothing listens at {around.otlp.address}; ./lab up --only backend starts a backend"
+    return f"no trace is kept: nothing listens at {endpoints.otlp.address}; ./lab up --only backend starts a backend"
 
 
-def _refuse_vain_faults(around: Surroundings) -> None:
+def _refuse_vain_faults(endpoints: Endpoints) -> None:
     """Refuse faults that could not happen, as far as can be told from here."""
     if os.environ.get("LAB_INSTRUMENTATION") == "off":
         raise WrongUsageError("--fault travels as baggage, and instrumentation is off", "unset LAB_INSTRUMENTATION")
-    from clients.stack.stopping import command_line_of
+    from clients.discovery.living import command_line_of
 
-    started = [process for name in SERVICES if (process := around.record and around.record.process(name))]
+    started = [process for name in SERVICES if (process := endpoints.record and endpoints.record.process(name))]
     if started and not any("--allow-faults" in command_line_of(process) for process in started):
         raise LabError(
             "the services that run do not allow faults", "start them so: ./lab down, then ./lab up -d --allow-faults"

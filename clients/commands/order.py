@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from clients.cli_errors import WrongUsageError
 from clients.commands import order_streams
 from clients.commands.calls import (
     DEFAULT_TIMEOUT_S,
@@ -21,10 +20,11 @@ from clients.commands.calls import (
     as_json,
     call,
 )
-from clients.commands.completing import one_of
 from clients.commands.order_view import show_orders, status_value
-from clients.commands.output import print_json
+from clients.errors import WrongUsageError
 from clients.money import parse_amount
+from clients.output import print_json
+from clients.word_completion import one_of
 from generated import order_pb2
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from clients.cli_errors import WrongUsageError
+from clients.errors import WrongUsageError
 from clients.money import parse_amount
 from generated import order_pb2
 

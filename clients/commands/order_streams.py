@@ -10,7 +10,7 @@ from pathlib import Path
 from clients.commands.calls import as_json
 from clients.commands.order_csv import OrderFile, opened_rows
 from clients.commands.order_view import order_line, status_name
-from clients.commands.output import note
+from clients.output import note
 from clients.service_stubs import ServiceStubs
 from generated import order_pb2
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from clients.cli_errors import WrongUsageError
-from clients.commands.output import table
+from clients.errors import WrongUsageError
 from clients.money import format_money
+from clients.output import table
 from generated import order_pb2
 
 _PREFIX = "ORDER_STATUS_"

@@ -6,11 +6,11 @@ from typing import Annotated, Final
 
 import typer
 
-from clients.cli_errors import WrongUsageError
 from clients.commands.calls import DEFAULT_TIMEOUT_S, FaultOption, JsonOption, TimeoutOption, as_json, call
-from clients.commands.completing import one_of
-from clients.commands.output import print_json, table
+from clients.errors import WrongUsageError
 from clients.money import format_money
+from clients.output import print_json, table
+from clients.word_completion import one_of
 from generated import report_pb2
 
 app = typer.Typer(

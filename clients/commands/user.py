@@ -18,7 +18,7 @@ from clients.commands.calls import (
     as_json,
     call,
 )
-from clients.commands.output import print_json, table
+from clients.output import print_json, table
 from generated import user_pb2
 
 app = typer.Typer(

@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Mount, Route
 import otel
 from otel.backend.api import health, lab, legacy, metrics, stream, v3
 from otel.backend.api.answers import not_found, render_error
-from otel.backend.api.asking import Asking
 from otel.backend.api.host_check import HostCheck
 from otel.backend.api.pages import Pages, jaeger_pages, viewer_pages
+from otel.backend.api.query_threads import Asking
 from otel.backend.api.stream import Feed
 from otel.backend.errors import BackendError
 from otel.backend.ports import TelemetryStore

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otel.backend.api.answers import json_answer
-from otel.backend.api.asking import asking_of
 from otel.backend.api.lab import trace_analysis, trace_id_of
+from otel.backend.api.query_threads import asking_of
 from otel.viewer.export import export_html
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from clients.stack import Stack, StackOptions
 from tests.polling import eventually
+from tracelab.stack import Stack, StackOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_SPAN_COUNT = 6

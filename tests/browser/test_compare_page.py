@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from clients.compare.html_page import page_of
 from tests.unit.compare.made_run import made_run
+from tracelab.compare.views.html_page import page_of
 
 
 @pytest.mark.parametrize("width", [360, 1280])

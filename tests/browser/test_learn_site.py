@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from clients.learn.all_lessons import Report
-from clients.learn.catalogue import lesson_named
-from clients.learn.site import write_site
 from tests.browser.conftest import ROOT
+from tracelab.learn.all_lessons import Report
+from tracelab.learn.catalogue import lesson_named
+from tracelab.learn.html_site import write_site
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from clients.stack.record import StackRecord, read_record
+from clients.discovery.stack_record import StackRecord, read_record
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUND_S = 90.0

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from clients.stack import Stack, StackOptions
 from tests.e2e.lab_process import Lab, environment, living
 from tests.polling import eventually
+from tracelab.stack import Stack, StackOptions
 
 
 @pytest.fixture(name="lab", scope="module")

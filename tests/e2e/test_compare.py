@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from clients.compare.decomposition import typical_calls
-from clients.compare.saved_runs import read_run
 from tests.polling import eventually
+from tracelab.compare.explanation.decomposition import typical_calls
+from tracelab.compare.results.saved_runs import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST_ORDERS = "OrderService/ListOrders"

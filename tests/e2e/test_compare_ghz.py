@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from clients.compare.analysis import AnalysisSettings
-from clients.compare.fleet import Fleet
-from clients.compare.protocol import ProtocolSettings
-from clients.compare.sample import of_entry, ranked_latencies
-from clients.compare.session import Plan, Session
-from clients.compare.statistics import MEDIAN, Pool, ratio_intervals
-from clients.compare.variant_options import VariantOptions
+from tracelab.compare.measurement.block_design import ProtocolSettings
+from tracelab.compare.measurement.stack_set import StackSet
+from tracelab.compare.question.variant_options import VariantOptions
+from tracelab.compare.session import Plan, Session
+from tracelab.compare.statistics.analysis import AnalysisSettings
+from tracelab.compare.statistics.quantiles import MEDIAN, Pool, ratio_intervals
+from tracelab.compare.statistics.sample import of_entry, ranked_latencies
 
 ROOT = Path(__file__).resolve().parents[2]
 RPC = "UserService/ListUsers"
@@ -30,9 +30,9 @@ def test_ghz_measures_the_same_latency_of_the_same_calls(tmp_path: Path) -> None
     # 50 ms in the server: next to it, what a client in Go and one in Python add is within the margin.
     options = VariantOptions(rpc=RPC, fault=FAULT, users=3, orders_per_user=0)
     plan = Plan({"one": options, "other": options}, ProtocolSettings(AnalysisSettings(1), max_seconds=30), "", "")
-    with Fleet(tmp_path, os.environ) as fleet:
-        run = Session(fleet).run(plan)
-        by_ghz = _ghz_latencies_ns(fleet.addresses("corrected", "corrected")["user"])
+    with StackSet(tmp_path, os.environ) as stack_set:
+        run = Session(stack_set).run(plan)
+        by_ghz = _ghz_latencies_ns(stack_set.addresses("corrected", "corrected")["user"])
     measurement = run.measurement
     ours = ranked_latencies(of_entry(measurement.samples, "one"), measurement.block_count)
     theirs = [by_ghz[first : first + CALLS] for first in range(0, len(by_ghz), CALLS)]

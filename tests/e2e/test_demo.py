@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from clients.stack import Stack, StackOptions
 from otel.analysis.model import SpanKind, Trace
 from otel.query import TraceQuery
 from tests.e2e.lab_process import FOUR_LINES, Lab, environment, living
+from tracelab.stack import Stack, StackOptions
 
 KEYS = {
     "trace_id", "traces", "services", "span_count", "orphan_span_count", "log_count", "logs_joined", "file_log_count",

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from clients.learn.catalogue import all_lessons
-from clients.learn.lesson import Lesson
 from tests.e2e.lab_process import Lab, environment
 from tests.polling import eventually
+from tracelab.learn.catalogue import all_lessons
+from tracelab.learn.lesson import Lesson
 
 CHECKED = [lesson for lesson in all_lessons() if lesson.try_it.check is not None]
 INTERRUPTED = 130

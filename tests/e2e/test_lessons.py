@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from clients.learn.catalogue import all_lessons
-from clients.learn.lesson import Lesson
 from tests.e2e.lab_process import Lab
+from tracelab.learn.catalogue import all_lessons
+from tracelab.learn.lesson import Lesson
 
 ALL_BOUND_S = 240  # what the whole set may take
 

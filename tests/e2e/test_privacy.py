@@ -12,13 +12,13 @@ from typing import Any
 import grpc
 import pytest
 
-from clients.stack import Stack, StackOptions
 from generated import order_pb2 as orders
 from generated import report_pb2 as reports
 from generated import user_pb2 as users
 from generated.order_pb2_grpc import OrderServiceStub
 from generated.report_pb2_grpc import ReportServiceStub
 from generated.user_pb2_grpc import UserServiceStub
+from tracelab.stack import Stack, StackOptions
 
 NAME, EMAIL, NOTE = "Zebulon Quuxley", "zq7713@secret.example", "leave it behind the blue gate"
 BAGGAGE = "session.id=s-4711,user.email=zq7713%40secret.example"

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from clients.cli_table import COMMANDS
 from tests.e2e.own_network import own_network, own_network_is_possible
 from tests.polling import eventually
+from tracelab.command_table import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.pt-BR.md")

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from clients.stack import Stack, StackOptions
 from otel.analysis.model import LogRecord, Trace
 from otel.analysis.span_event_logs import logs_of_span_events
 from otel.query.client import TraceQuery
 from tests.polling import eventually
+from tracelab.stack import Stack, StackOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 OTELCOL = os.environ.get("OTELCOL", "")

@@ -23,12 +23,12 @@ import pytest
 from google.protobuf import descriptor_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from clients.stack import Stack, StackOptions
 from generated import order_pb2, order_pb2_grpc, report_pb2, report_pb2_grpc, user_pb2, user_pb2_grpc
 from otel.query.client import TraceQuery
 from otel.query.values import TraceSearch
 from tests.e2e.own_network import own_network, own_network_is_possible
 from tests.polling import eventually
+from tracelab.stack import Stack, StackOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("user", "order", "report")
@@ -371,7 +371,7 @@ def test_nothing_imports_what_only_one_system_has() -> None:
     one_system = {"fcntl", "grp", "msvcrt", "pty", "pwd", "resource", "termios", "tty", "winreg"}
     at_import = {
         (str(path.relative_to(ROOT)), name.split(".")[0])
-        for path in python_files("services", "clients", "otel")
+        for path in python_files("services", "clients", "tracelab", "otel")
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])

@@ -12,14 +12,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from clients.stack import PortInUseError, ProcessFailedError, Stack, StackOptions, commands
-from clients.stack import stack as stack_module
-from clients.stack.commands import Ports
-from clients.stack.memory import peak_rss_bytes
-from clients.stack.record import read_record
-from clients.stack.stopping import stop_recorded
+from clients.discovery.stack_record import read_record
 from tests.e2e.lab_process import Lab, environment, living
 from tests.polling import eventually
+from tracelab.stack import PortInUseError, ProcessFailedError, Stack, StackOptions
+from tracelab.stack import command_lines as commands
+from tracelab.stack import stack as stack_module
+from tracelab.stack.command_lines import Ports
+from tracelab.stack.memory import peak_rss_bytes
+from tracelab.stack.stopping import stop_recorded
 
 
 @pytest.fixture(name="occupied_port")

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import pytest
 
-from clients.truth.document import DOCUMENT, document
-from clients.truth.endings import ENDINGS
-from clients.truth.judge import Cell
-from clients.truth.matrix import Run, run_matrix
+from tracelab.truth.document import DOCUMENT, document
+from tracelab.truth.endings import ENDINGS
+from tracelab.truth.judge import Cell
+from tracelab.truth.matrix import Run, run_matrix
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_the_stock_library_is_seen_to_be_wrong_so_that_the_matrix_can_fail(cells
 
 def test_the_page_in_the_docs_is_what_a_run_says(cells: list[Cell]) -> None:
     said, seen = comparable(DOCUMENT.read_text(encoding="utf-8")), comparable(document(cells))
-    assert said == seen, "run python -m clients.truth.document"
+    assert said == seen, "run python -m tracelab.truth.document"
 
 
 def comparable(page: str) -> list[list[str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,65 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A part is a dotted prefix; the longest that fits names a module's part. Each maps to the parts that it may import,
 # itself aside. What stands in no list is forbidden, so a new folder needs a line here.
+_OTEL = frozenset({"otel.analysis", "otel.instrument", "otel.query"})
+_COMPARE = "tracelab.compare"
 ARROWS: dict[str, frozenset[str]] = {
     "generated": frozenset(),
     "services": frozenset({"generated", "otel.instrument"}),
-    "clients": frozenset({"generated", "otel.query", "otel.analysis", "otel.instrument", "otel.viewer"}),
+    "clients.errors": frozenset(),
+    "clients.screen": frozenset(),
+    "clients.discovery": frozenset({"clients.errors"}),
+    "clients": frozenset({"clients.discovery", "clients.errors", "clients.screen", "generated", "otel.instrument"}),
+    "clients.commands": frozenset({"clients", "clients.discovery", "clients.errors", "generated"}),
+    # The one door from the seed's command line to the tool behind it.
+    "clients.cli": frozenset(
+        {"clients", "clients.discovery", "clients.errors", "otel.instrument"}
+        | {"tracelab.command_table", "tracelab.menu"}
+    ),
+    "tracelab": frozenset(),
+    "tracelab.service_config": frozenset({"generated"}),
+    "tracelab.command_table": frozenset({"clients.errors"}),
+    "tracelab.stack": frozenset({"clients.discovery", "clients.errors"}),
+    "tracelab.menu": frozenset({"clients.discovery", "tracelab.stack"}),
+    "tracelab.render": frozenset({"clients.screen", "otel.analysis", "otel.query"}),
+    "tracelab.demo": frozenset(
+        {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.analysis", "otel.query"}
+        | {"tracelab.render", "tracelab.stack"}
+    ),
+    "tracelab.truth": frozenset({"generated", "tracelab.stack"}) | _OTEL,
+    f"{_COMPARE}.question": frozenset({"generated"}),
+    f"{_COMPARE}.statistics": frozenset({f"{_COMPARE}.question"}),
+    f"{_COMPARE}.measurement": frozenset(
+        {f"{_COMPARE}.question", f"{_COMPARE}.statistics", "clients.discovery", "generated", "otel.instrument"}
+        | {"tracelab.stack"}
+    ),
+    f"{_COMPARE}.explanation": frozenset(
+        {f"{_COMPARE}.question", f"{_COMPARE}.statistics", "otel.analysis", "otel.query"}
+    ),
+    f"{_COMPARE}.results": frozenset(
+        {f"{_COMPARE}.{room}" for room in ("question", "statistics", "measurement", "explanation")}
+    ),
+    f"{_COMPARE}.views": frozenset(
+        {f"{_COMPARE}.{room}" for room in ("question", "statistics", "measurement", "explanation", "results")}
+        | {"clients.screen"}
+    ),
+    _COMPARE: frozenset(
+        {f"{_COMPARE}.{room}" for room in ("question", "statistics", "measurement", "explanation", "results", "views")}
+        | {"otel.query"}
+    ),
+    "tracelab.learn": frozenset(
+        {"clients", "clients.discovery", "clients.errors", "clients.screen", "generated", "otel.viewer"}
+        | {"tracelab.render"}
+        | {f"{_COMPARE}.measurement", f"{_COMPARE}.statistics", "tracelab.stack"}
+        | _OTEL
+    ),
+    "tracelab.lessons": frozenset({"generated", "tracelab.learn", "tracelab.truth"}) | _OTEL,
+    "tracelab.commands": frozenset(
+        {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.viewer", "tracelab.demo"}
+        | {"tracelab.learn", "tracelab.render", "tracelab.stack", "tracelab.truth", _COMPARE}
+        | {f"{_COMPARE}.{room}" for room in ("question", "statistics", "measurement", "results", "views")}
+        | _OTEL
+    ),
     "otel": frozenset(),
     "otel.analysis": frozenset(),
     "otel.query": frozenset({"otel.analysis"}),
@@ -75,6 +131,40 @@ def test_a_module_imports_only_where_an_arrow_points(path: Path) -> None:
 def is_parent(name: str) -> bool:
     """`import otel` alone reaches nothing: the package file is empty."""
     return name == "otel"
+
+
+def circles(arrows: Mapping[str, Iterable[str]]) -> list[str]:
+    """The first circle among these arrows, as the names on the way round; empty where there is none."""
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_the_arrows_make_no_circle() -> None:
+    assert circles(ARROWS) == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    names = {module_name(path) for path in MODULES}
+
+    def module_of(name: str) -> str | None:
+        while name and name not in names:
+            name = name.rpartition(".")[0]
+        return name or None
+
+    imports = {
+        module_name(path): {
+            found for name in imported_by(path) if (found := module_of(name)) not in {None, module_name(path)}
+        }
+        for path in MODULES
+    }
+    assert circles({name: [each for each in found if each] for name, found in imports.items()}) == []
+
+
+def test_a_circle_is_seen() -> None:
+    assert set(circles({"a": ["b"], "b": ["c"], "c": ["a"]})) == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("service", SERVICES)

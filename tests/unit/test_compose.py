@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clients.stack.options import DEFAULT_PORTS
+from clients.discovery.defaults import DEFAULT_PORTS
 
 ROOT = Path(__file__).resolve().parents[2]
 OTEL = ROOT / "otel"

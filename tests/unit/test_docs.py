@@ -90,7 +90,7 @@ def test_a_decision_has_its_number_its_date_and_its_sections_on_one_page(path: P
 
 
 def variables_in_code() -> set[str]:
-    sources = [path for folder in ("services", "clients", "otel") for path in (ROOT / folder).rglob("*.py")]
+    sources = [path for folder in ("services", "clients", "tracelab", "otel") for path in (ROOT / folder).rglob("*.py")]
     return {name for path in sources for name in VARIABLE.findall(path.read_text(encoding="utf-8"))}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.learn.catalogue import all_lessons
+from tracelab.learn.catalogue import all_lessons
 
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| [^|]+ \| `([a-z-]+)` \| ([^|]+) \|$", re.MULTILINE)

@@ -61,7 +61,7 @@ def test_a_changed_contract_shows_as_drift(tmp_path: Path) -> None:
 def test_every_file_in_generated_comes_from_a_proto() -> None:
     expected = {f"{name}_{kind}" for name in NAMES for kind in ("pb2.py", "pb2.pyi", "pb2_grpc.py", "pb2_grpc.pyi")}
     present = {path.name for path in GENERATED.iterdir() if path.is_file()}
-    assert present == expected | {"__init__.py"}
+    assert present == expected | {"__init__.py", "service_config.json"}
 
 
 def test_the_stubs_name_the_grpcio_that_is_locked() -> None:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from otel.analysis.model import LogRecord, Trace
 from otel.backend.api import parameters
 from otel.backend.api.answers import json_answer
-from otel.backend.api.asking import asking_of
+from otel.backend.api.query_threads import asking_of
 from otel.backend.codec.model_values import log_records_of, trace_of
 from otel.backend.codec.otlp_json import to_json
 from otel.backend.errors import MalformedParameterError, NotFoundError

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otel.backend.api import parameters
-from otel.backend.api.adjusting import adjusted
+from otel.backend.api.adjusters import adjusted
 from otel.backend.api.answers import legacy_answer, legacy_error
-from otel.backend.api.asking import asking_of
+from otel.backend.api.query_threads import asking_of
 from otel.backend.api.v3 import DEFAULT_SEARCH_DEPTH, MAX_SEARCH_DEPTH
 from otel.backend.codec.attribute_text import kind_name
 from otel.backend.codec.legacy_json import traces_json

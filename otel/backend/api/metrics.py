@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from otel.backend.api import parameters
 from otel.backend.api.answers import legacy_document
-from otel.backend.api.asking import asking_of
+from otel.backend.api.query_threads import asking_of
 from otel.backend.api.red_metrics import (
     NANOS_PER_MS,
     ValueOf,

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otel.backend.api import parameters
-from otel.backend.api.adjusting import adjusted
+from otel.backend.api.adjusters import adjusted
 from otel.backend.api.answers import json_answer
-from otel.backend.api.asking import asking_of
+from otel.backend.api.query_threads import asking_of
 from otel.backend.codec.attribute_text import kind_name
 from otel.backend.codec.otlp_json import to_json
 from otel.backend.errors import MalformedParameterError, NotFoundError

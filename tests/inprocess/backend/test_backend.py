@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
-from clients.stack import health
+from clients.discovery import probes
 from otel.backend import ingest
 from otel.backend.api.stream import Feed
 from otel.backend.errors import HostError, StoreError, StoreFullError
@@ -137,7 +137,7 @@ async def test_the_status_says_whether_storage_fails_now(store: GatedStore) -> N
             store.failure = failure
             await post(backend, body_of(len(said) + 1))
             said.append(await storage_status(backend))
-            assert await asyncio.to_thread(health.storage_error, backend.query_url) == (str(failure) if failure else "")
+            assert await asyncio.to_thread(probes.storage_error, backend.query_url) == (str(failure) if failure else "")
     assert said == [
         {"storage": {"failing": bool(error), "error": error, "setAsideFile": ""}}
         for error in ("", "the disk is full", "the file is damaged", "")

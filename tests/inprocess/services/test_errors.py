@@ -14,7 +14,7 @@ import pytest
 from generated import order_pb2, order_pb2_grpc
 from otel.instrument.settings import Instrumentation
 from services import serving
-from services.behaviours import Context
+from services.behaviors import Context
 from services.errors import NotFoundError
 from services.serving import Service, ServingOptions
 from tests.inprocess.services.shop import TIMEOUT_S, Shop, open_shop, refusal_of

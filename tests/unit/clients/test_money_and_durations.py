@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.cli_errors import WrongUsageError
-from clients.commands.durations import duration_ns
+from clients.errors import WrongUsageError
 from clients.money import format_money, parse_amount, parse_money
+from tracelab.commands.durations import duration_ns
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.cli_errors import WrongUsageError
 from clients.commands.order_csv import MOST_FIELD_CHARS, OrderFile, opened_rows
+from clients.errors import WrongUsageError
 from generated import order_pb2
 
 

@@ -7,8 +7,8 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from clients.cli_errors import Report
-from clients.commands.rpc_errors import rpc_report
+from clients.errors import Report
+from clients.rpc_errors import rpc_report
 
 
 def failure(code: grpc.StatusCode, message: str, reason: str = "", **violations: str) -> grpc.aio.AioRpcError:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from clients import cli, cli_errors
-from clients.cli_errors import report_of
+from clients import cli, error_report
+from clients.error_report import report_of
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_explaining_an_error_never_raises(tmp_path: Path, monkeypatch: pytest.Mo
     def fails(_error: object) -> None:
         raise AttributeError("no name")
 
-    monkeypatch.setattr(cli_errors, "_usage_report", fails)
+    monkeypatch.setattr(error_report, "_usage_report", fails)
     error = ValueError("first")
     error.format_message = str  # type: ignore[attr-defined]  # as an error of the parser
     report = report_of(error, tmp_path / "crash.log")

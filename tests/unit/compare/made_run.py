@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from clients.compare.analysis import AnalysisSettings
-from clients.compare.comparison_run import ComparisonRun
-from clients.compare.environment import Environment
-from clients.compare.pace import Pace
-from clients.compare.protocol import Measurement, ProtocolSettings, StopReason, WarmUp
-from clients.compare.sample import Entry, Role, Sample
-from clients.compare.trace_parts import Part, PartKey, TraceParts
-from clients.compare.variant_options import VariantOptions
+from tracelab.compare.explanation.trace_parts import Part, PartKey, TraceParts
+from tracelab.compare.measurement.block_design import Measurement, ProtocolSettings, StopReason, WarmUp
+from tracelab.compare.measurement.environment import Environment
+from tracelab.compare.measurement.pace import Pace
+from tracelab.compare.question.variant_options import VariantOptions
+from tracelab.compare.results.comparison_run import ComparisonRun
+from tracelab.compare.statistics.analysis import AnalysisSettings
+from tracelab.compare.statistics.sample import Entry, Role, Sample
 
 TOP = PartKey("report", "ReportService/TopUsers", "server")
 LIST_WIRE = PartKey("report", "OrderService/ListOrders", "client", "wire and queues")

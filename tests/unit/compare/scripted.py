@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from clients.compare.runs import Outcome
-from clients.compare.sample import Entry, Role, Sample
+from tracelab.compare.measurement.runs import Outcome
+from tracelab.compare.statistics.sample import Entry, Role, Sample
 
 T = TypeVar("T")
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.compare.decomposition import (
+from tests.unit.compare.made_run import LIST, LIST_WIRE, TOP, made_run, untraced
+from tests.unit.compare.scripted import samples_of
+from tracelab.compare.explanation.decomposition import (
     OUTSIDE,
     Band,
     decompose,
@@ -15,12 +17,10 @@ from clients.compare.decomposition import (
     typical_calls,
     whole_by_largest_remainder,
 )
-from clients.compare.sample import Sample
-from clients.compare.sentence import sentence
-from clients.compare.shown_breakdown import shown
-from clients.compare.trace_parts import Part, PartKey, TraceParts
-from tests.unit.compare.made_run import LIST, LIST_WIRE, TOP, made_run, untraced
-from tests.unit.compare.scripted import samples_of
+from tracelab.compare.explanation.rounded_breakdown import shown
+from tracelab.compare.explanation.sentence import sentence
+from tracelab.compare.explanation.trace_parts import Part, PartKey, TraceParts
+from tracelab.compare.statistics.sample import Sample
 
 MS = 1_000_000
 

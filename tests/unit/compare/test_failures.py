@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from clients.compare.analysis import AnalysisSettings, analyse, refused, summarise
-from clients.compare.failures import why_not_comparable
-from clients.compare.outliers import find_outliers
-from clients.compare.sample import Entry, Role, Sample, ranked_latencies
-from clients.compare.statistics import MEDIAN, P95
 from tests.unit.compare.scripted import entries, samples_of
+from tracelab.compare.statistics.analysis import AnalysisSettings, analyse, refused, summarise
+from tracelab.compare.statistics.failures import why_not_comparable
+from tracelab.compare.statistics.outliers import find_outliers
+from tracelab.compare.statistics.quantiles import MEDIAN, P95
+from tracelab.compare.statistics.sample import Entry, Role, Sample, ranked_latencies
 
 
 def calls(entry: str, ok: int, failed: int, code: str = "DEADLINE_EXCEEDED", latency_ns: int = 100) -> list[Sample]:

@@ -6,8 +6,8 @@ from itertools import groupby
 
 import pytest
 
-from clients.compare.analysis import AnalysisSettings
-from clients.compare.protocol import (
+from tests.unit.compare.scripted import ScriptedClock, ScriptedVariant, World, entries
+from tracelab.compare.measurement.block_design import (
     LOOKS,
     Measurement,
     Progress,
@@ -16,10 +16,10 @@ from clients.compare.protocol import (
     measure,
     run_length,
 )
-from clients.compare.runs import ClosedLoop, OpenLoop, Outcome, Variant
-from clients.compare.sample import Entry, Role
-from clients.compare.verdict import Criteria
-from tests.unit.compare.scripted import ScriptedClock, ScriptedVariant, World, entries
+from tracelab.compare.measurement.runs import ClosedLoop, OpenLoop, Outcome, Variant
+from tracelab.compare.statistics.analysis import AnalysisSettings
+from tracelab.compare.statistics.sample import Entry, Role
+from tracelab.compare.statistics.verdict import Criteria
 
 MILLISECOND = 1_000_000
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from clients.compare.errors import SavedRunError, UsageError
-from clients.compare.json_form import run_from_json, run_to_json
-from clients.compare.restarts import joined
-from clients.compare.run_to_run import compare_runs
-from clients.compare.saved_runs import SavedRuns, read_run, write_whole
-from clients.compare.statistics import MEDIAN
-from clients.compare.sweep import Sweep, fitted
-from clients.compare.verdict import VerdictKind
 from tests.unit.compare.made_run import made_run
+from tracelab.compare.measurement.restarts import joined
+from tracelab.compare.question.errors import SavedRunError, UsageError
+from tracelab.compare.results.json_form import run_from_json, run_to_json
+from tracelab.compare.results.run_to_run import compare_runs
+from tracelab.compare.results.saved_runs import SavedRuns, read_run, write_whole
+from tracelab.compare.results.sweep import Sweep, fitted
+from tracelab.compare.statistics.quantiles import MEDIAN
+from tracelab.compare.statistics.verdict import VerdictKind
 
 
 def test_every_figure_is_computed_again_from_the_raw_samples(tmp_path: Path) -> None:

@@ -10,16 +10,16 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 
-from clients.compare.csv_form import run_to_csv
-from clients.compare.html_page import page_of
-from clients.compare.notes import notes_of
-from clients.compare.pace import Pace
-from clients.compare.prediction import Prediction
-from clients.compare.protocol import StopReason
-from clients.compare.sweep import Sweep
-from clients.compare.sweep_screen import print_sweep
-from clients.compare.terminal import print_run
 from tests.unit.compare.made_run import made_run, untraced
+from tracelab.compare.explanation.prediction import Prediction
+from tracelab.compare.measurement.block_design import StopReason
+from tracelab.compare.measurement.pace import Pace
+from tracelab.compare.results.csv_form import run_to_csv
+from tracelab.compare.results.notes import notes_of
+from tracelab.compare.results.sweep import Sweep
+from tracelab.compare.views.html_page import page_of
+from tracelab.compare.views.sweep_screen import print_sweep
+from tracelab.compare.views.terminal import print_run
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -14,12 +14,12 @@ from statistics import NormalDist, median
 import pytest
 from scipy import stats
 
-from clients.compare.analysis import AnalysisSettings, analyse
-from clients.compare.protocol import Measurement, ProtocolSettings, measure
-from clients.compare.sample import Entry, Role
-from clients.compare.statistics import MEDIAN, P95, Interval, Pool, Quantile, ratio_intervals
-from clients.compare.verdict import VerdictKind
 from tests.unit.compare.scripted import ScriptedClock, ScriptedVariant, World
+from tracelab.compare.measurement.block_design import Measurement, ProtocolSettings, measure
+from tracelab.compare.statistics.analysis import AnalysisSettings, analyse
+from tracelab.compare.statistics.quantiles import MEDIAN, P95, Interval, Pool, Quantile, ratio_intervals
+from tracelab.compare.statistics.sample import Entry, Role
+from tracelab.compare.statistics.verdict import VerdictKind
 
 REPETITIONS = 200
 DRAWS = 200

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from clients.compare.statistics import (
+from tracelab.compare.statistics.quantiles import (
     MEDIAN,
     P95,
     P99,

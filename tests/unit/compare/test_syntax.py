@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from clients.compare.errors import UsageError
-from clients.compare.presets import PRESETS, find_preset
-from clients.compare.request import Request, plan_of, sweep_of
-from clients.compare.rpcs import RPCS, read_requests
-from clients.compare.syntax import parse_variants
-from clients.compare.variant_options import VariantOptions
+from tracelab.compare.question.errors import UsageError
+from tracelab.compare.question.presets import PRESETS, find_preset
+from tracelab.compare.question.rpcs import RPCS, read_requests
+from tracelab.compare.question.syntax import parse_variants
+from tracelab.compare.question.variant_options import VariantOptions
+from tracelab.compare.request import Request, plan_of, sweep_of
 
 NAMES = list(RPCS)
 

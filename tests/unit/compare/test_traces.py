@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Sequence
 from typing import cast
 
-from clients.compare.trace_parts import Part, PartKey
-from clients.compare.traces import TraceReader, parts_of
 from otel.analysis.model import Resource, Span, SpanKind, Trace
 from otel.query.client import TraceQuery
+from tracelab.compare.explanation.trace_parts import Part, PartKey
+from tracelab.compare.explanation.traces import TraceReader, parts_of
 
 US = 1_000
 

@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.compare.errors import UsageError
-from clients.compare.statistics import Interval
-from clients.compare.verdict import Criteria, VerdictKind, blocks_to_resolve, judge, parse_gate, too_few_blocks
+from tracelab.compare.question.errors import UsageError
+from tracelab.compare.statistics.quantiles import Interval
+from tracelab.compare.statistics.verdict import (
+    Criteria,
+    VerdictKind,
+    blocks_to_resolve,
+    judge,
+    parse_gate,
+    too_few_blocks,
+)
 
 CRITERIA = Criteria()
 

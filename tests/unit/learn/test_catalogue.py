@@ -9,15 +9,16 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-import clients.lessons
-from clients.learn.catalogue import UnknownLessonError, all_lessons, lesson_named
-from clients.learn.lesson import Chapter, Fact, Outcome, equal, holds
-from clients.learn.progress import Progress
-from clients.learn.show import print_catalogue
+import tracelab.lessons
+from tracelab.learn.catalogue import UnknownLessonError, all_lessons, lesson_named
+from tracelab.learn.lesson import Chapter
+from tracelab.learn.outcome import Fact, Outcome, equal, holds
+from tracelab.learn.progress import Progress
+from tracelab.learn.terminal_view import print_catalogue
 
 
 def test_every_module_is_a_lesson_whose_slug_is_its_file_s_name() -> None:
-    files = {path.stem for path in Path(clients.lessons.__path__[0]).glob("*.py")} - {"__init__"}
+    files = {path.stem for path in Path(tracelab.lessons.__path__[0]).glob("*.py")} - {"__init__"}
     assert {lesson.slug.replace("-", "_") for lesson in all_lessons()} == files
 
 

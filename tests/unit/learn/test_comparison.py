@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from clients.learn.comparison import compare
+from tracelab.learn.comparison import compare
 
 
 async def test_an_interrupted_comparison_gives_no_verdict_and_ends_its_lesson() -> None:

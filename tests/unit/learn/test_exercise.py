@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from clients.learn.exercise import ExerciseError, answer_of, check
-from clients.learn.lab import Lab
-from clients.learn.lesson import Chapter, Lesson, Outcome, Prediction, TryIt, equal
+from tracelab.learn.exercise import ExerciseError, answer_of, check
+from tracelab.learn.lab import Lab
+from tracelab.learn.lesson import Chapter, Lesson, Prediction, TryIt
+from tracelab.learn.outcome import Outcome, equal
 
 WHERE = "answer.py"
 STARTER = "async def answer(question):\n    return 0\n"

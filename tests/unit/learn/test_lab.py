@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from clients.learn.lab import Lab
+from tracelab.learn.lab import Lab
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 

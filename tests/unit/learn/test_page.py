@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clients.learn.all_lessons import Report
-from clients.learn.catalogue import all_lessons, lesson_named
-from clients.learn.page import index_page, lesson_page
-from clients.learn.site import write_site
+from tracelab.learn.all_lessons import Report
+from tracelab.learn.catalogue import all_lessons, lesson_named
+from tracelab.learn.html_page import index_page, lesson_page
+from tracelab.learn.html_site import write_site
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.learn.catalogue import all_lessons
-from clients.learn.progress import Progress, load_progress, save_progress
+from tracelab.learn.catalogue import all_lessons
+from tracelab.learn.progress import Progress, load_progress, save_progress
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clients.learn.proxy import TcpProxy
+from tracelab.learn.tcp_proxy import TcpProxy
 
 
 @pytest.fixture(name="echo")

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from clients.learn.all_lessons import Report
-from clients.learn.catalogue import lesson_named
-from clients.learn.serve import LessonPages
+from tracelab.learn.all_lessons import Report
+from tracelab.learn.catalogue import lesson_named
+from tracelab.learn.page_server import LessonPages
 
 BASE = "http://127.0.0.1:8090"
 ORIGIN = {"origin": BASE}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from clients.learn.catalogue import lesson_named
-from clients.learn.lesson import Exhibit, Outcome, equal
-from clients.learn.show import print_exercise, print_facts, print_way_back
 from otel.analysis.example import example_trace
+from tracelab.learn.catalogue import lesson_named
+from tracelab.learn.outcome import Exhibit, Outcome, equal
+from tracelab.learn.terminal_view import print_exercise, print_facts, print_way_back
 
 
 def screen(width: int = 60) -> Console:

@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from clients.render.console import console_for
-from clients.render.diff_table import DiffTable
-from clients.render.glyphs import ASCII, UNICODE
-from clients.render.log_lines import LogLines, operations_of
-from clients.render.palette import KNOWN_SERVICES, service_style
-from clients.render.sequence_diagram import SequenceDiagram
-from clients.render.svg import svg_of, svg_of_capture
-from clients.render.tables import Cell, Column, PlainTable
-from clients.render.text import Sentence, fit, left, plain, right, wrap_words
-from clients.render.trace_table import operation_table, summary_of, trace_table
-from clients.render.waterfall import Waterfall
+from clients.screen.console import console_for
+from clients.screen.glyphs import ASCII, UNICODE
+from clients.screen.palette import KNOWN_SERVICES, service_style
+from clients.screen.tables import Cell, Column, PlainTable
+from clients.screen.text import Sentence, fit, left, plain, right, wrap_words
 from otel.analysis.diff import diff_traces
 from otel.analysis.example import example_trace, failing_trace
 from otel.analysis.reading import TraceReading
 from tests.unit.analysis import building as b
 from tests.unit.analysis.building import record, trace
 from tests.unit.render.drawing import drawn, expected
+from tracelab.render.diff_table import DiffTable
+from tracelab.render.log_lines import LogLines, operations_of
+from tracelab.render.sequence_diagram import SequenceDiagram
+from tracelab.render.svg import svg_of, svg_of_capture
+from tracelab.render.trace_table import operation_table, summary_of, trace_table
+from tracelab.render.waterfall import Waterfall
 
 REPORT, FAILING = TraceReading(*example_trace()), TraceReading(*failing_trace())
 BATCH = trace(b.span("P", 0, 30, kind=b.SERVER), b.span("Batch", 5, 25, "P", b.CLIENT))

@@ -10,8 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from clients.render.waterfall import Waterfall
-from clients.render.waterfall_columns import status_cells
 from otel.analysis.example import example_trace, failing_trace
 from otel.analysis.model import LogRecord, Resource, Trace
 from otel.analysis.reading import TraceReading
@@ -19,6 +17,8 @@ from tests.unit.analysis import building as b
 from tests.unit.analysis.building import CLIENT, SERVER, record, span, trace
 from tests.unit.analysis.forests import traces
 from tests.unit.render.drawing import drawn, expected
+from tracelab.render.waterfall import Waterfall
+from tracelab.render.waterfall_columns import status_cells
 
 Example = Callable[[], tuple[Trace, tuple[LogRecord, ...]]]
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from clients.truth.endings import ENDINGS, Kind, Scenario
-from clients.truth.judge import EXCEPTION_EVENT, Cell, Evidence, judge
-from clients.truth.witness import CallRecord, ServicerEvent
 from otel.analysis.model import LogRecord, Span, SpanEvent, SpanKind, StatusCode
+from tracelab.truth.endings import ENDINGS, Kind, Scenario
+from tracelab.truth.judge import EXCEPTION_EVENT, Cell, Evidence, judge
+from tracelab.truth.witness import CallRecord, ServicerEvent
 
 TRACE, PARENT, CLIENT, SERVER = "a" * 32, "1" * 16, "2" * 16, "3" * 16
 TARGET = "127.0.0.1:50061"

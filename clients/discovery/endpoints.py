@@ -1,0 +1,149 @@
+"""What already runs: named by the environment, recorded by an earlier command, or on the usual ports.
+
+A place that the environment names wins, then one of a process in `stack.json` that lives, then the usual port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from clients.discovery import probes
+from clients.discovery.defaults import ADDRESS_VARIABLES, BACKEND, DEFAULT_PORTS, LOOPBACK, SERVICES
+from clients.discovery.stack_record import ProcessRecord, StackRecord, read_record
+
+Source = Literal["environment", "stack", "usual port"]
+
+HOME: Final = Path(__file__).resolve().parents[2] / ".lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where something is, or would be, and who says so: `variable` is that of the environment which names it."""
+
+    address: str
+    source: Source
+    variable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where each service, the OTLP endpoint and the query API are expected, by what was said and recorded.
+
+    Nothing here has been asked whether it answers: `probe_endpoints` does that. `record` has the processes that live,
+    `died` the names and pids of those that ended without being stopped by us.
+    """
+
+    home: Path
+    services: Mapping[str, Endpoint]
+    otlp: Endpoint
+    query: Endpoint
+    record: StackRecord | None
+    died: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The gRPC address of each service."""
+        return {name: endpoint.address for name, endpoint in self.services.items()}
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the environment names an OTLP endpoint or a query API, so that no backend of ours belongs there."""
+        return "environment" in {self.otlp.source, self.query.source}
+
+
+@dataclass(frozen=True, slots=True)
+class ReachableEndpoints:
+    """What answers: the names of services, and whether OTLP and the query API do."""
+
+    services: frozenset[str]
+    otlp: bool
+    query: bool
+
+
+def home_of(environ: Mapping[str, str]) -> Path:
+    """The folder of what a run leaves: `LAB_HOME`, or `.lab` beside the sources."""
+    named = environ.get("LAB_HOME", "")
+    return Path(named).expanduser().resolve() if named else HOME
+
+
+def find_endpoints(environ: Mapping[str, str], home: Path | None = None) -> Endpoints:
+    """Find out where things are expected. Reads `stack.json`; asks nobody."""
+    home = home or home_of(environ)
+    everything = read_record(home / "stack.json")
+    record = _living(everything)
+    living = {process.name for process in record.processes} if record else set()
+    return Endpoints(
+        home=home,
+        services={name: _service_endpoint(name, environ, record) for name in SERVICES},
+        otlp=_otlp_endpoint(environ, record),
+        query=_query_endpoint(environ, record),
+        record=record,
+        died={p.name: p.pid for p in everything.processes if p.name not in living} if everything else {},
+    )
+
+
+def probe_endpoints(endpoints: Endpoints) -> ReachableEndpoints:
+    """Ask everything at once whether it answers; a closed port costs about a millisecond."""
+    with ThreadPoolExecutor(max_workers=len(SERVICES) + 2) as pool:
+        services = {
+            name: pool.submit(probes.service_serves, endpoint.address) for name, endpoint in endpoints.services.items()
+        }
+        otlp = pool.submit(probes.accepts_connections, probes.address_of(endpoints.otlp.address))
+        query = pool.submit(probes.query_answers, endpoints.query.address)
+        return ReachableEndpoints(
+            services=frozenset(name for name, answer in services.items() if answer.result()),
+            otlp=otlp.result(),
+            query=query.result(),
+        )
+
+
+def living_record(path: Path) -> StackRecord | None:
+    """Read a record and keep the processes in it that still live; None where there are none."""
+    return _living(read_record(path))
+
+
+def _living(record: StackRecord | None) -> StackRecord | None:
+    if record is None:
+        return None
+    from clients.discovery.living import lives  # needs psutil, which only a record is worth loading for
+
+    living = tuple(process for process in record.processes if lives(process))
+    return StackRecord(record.started_time, record.store, living) if living else None
+
+
+def _recorded(record: StackRecord | None, name: str) -> ProcessRecord | None:
+    return record.process(name) if record else None
+
+
+def _service_endpoint(name: str, environ: Mapping[str, str], record: StackRecord | None) -> Endpoint:
+    named = environ.get(ADDRESS_VARIABLES[name], "")
+    if named:
+        return Endpoint(named, "environment", ADDRESS_VARIABLES[name])
+    process = _recorded(record, name)
+    if process:
+        return Endpoint(process.addresses["grpc"], "stack")
+    return Endpoint(f"{LOOPBACK}:{DEFAULT_PORTS[name]['grpc']}", "usual port")
+
+
+def _otlp_endpoint(environ: Mapping[str, str], record: StackRecord | None) -> Endpoint:
+    for variable in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        if environ.get(variable):
+            return Endpoint(environ[variable], "environment", variable)
+    backend = _recorded(record, BACKEND)
+    if backend:
+        return Endpoint(f"http://{backend.addresses['otlp_grpc']}", "stack")
+    return Endpoint(f"http://{LOOPBACK}:{DEFAULT_PORTS[BACKEND]['otlp_grpc']}", "usual port")
+
+
+def _query_endpoint(environ: Mapping[str, str], record: StackRecord | None) -> Endpoint:
+    named = environ.get("LAB_QUERY_URL", "").rstrip("/")
+    if named:
+        return Endpoint(named, "environment", "LAB_QUERY_URL")
+    backend = _recorded(record, BACKEND)
+    if backend:
+        return Endpoint(f"http://{backend.addresses['query']}", "stack")
+    return Endpoint(f"http://{LOOPBACK}:{DEFAULT_PORTS[BACKEND]['query']}", "usual port")

@@ -1,0 +1,1 @@
+"""The commands of `lab`, a module for each, loaded when it is used; no other room imports one."""

@@ -1,0 +1,118 @@
+"""`lab truth`: what the untouched library says of each ending of a call, what the corrected one says, what is true."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from clients.errors import LabError, WrongUsageError
+from clients.output import console
+from clients.screen.text import Sentence
+from clients.word_completion import one_of
+from otel.analysis.model import Trace
+from otel.analysis.reading import TraceReading
+from tracelab.commands.options import JsonFlag
+from tracelab.render.waterfall import Waterfall
+from tracelab.truth.endings import ALL_KINDS, ENDINGS, Ending
+from tracelab.truth.judge import Cell, Evidence, judge
+from tracelab.truth.matrix import Run, TruthError, run_matrix
+from tracelab.truth.report import MARKS, cells_to_json, counts, print_matrix
+
+UNCOMPARED: Final = ("OTEL_", "LAB_")  # variables that would make this run differ from the next
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def truth(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENDING",
+            autocompletion=one_of(*(ending.name for ending in ENDINGS if " " not in ending.name)),
+            help="One ending, such as deadline; default: the whole matrix.",
+        ),
+    ] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what stock and corrected instrumentation say of each way a call can end, and what is true.
+
+    \b
+    lab truth               the whole matrix, stock beside corrected
+    lab truth deadline      one call, told by both, and the witness between
+    lab truth --json        every cell, for programs
+    """
+    endings = (ending_named(name),) if name else ENDINGS
+    kinds = ALL_KINDS if as_json or not name else endings[0].kinds[:1]
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(UNCOMPARED)}
+    try:
+        runs = run_matrix(environ, endings, kinds)
+    except TruthError as error:
+        raise LabError(str(error)) from error
+    cells = [cell for run in runs for cell in run.cells]
+    out = console()
+    if as_json:
+        print(cells_to_json(cells))
+    elif name:
+        print_told_twice(out, runs)
+    else:
+        print_matrix(out, cells)
+    tally = counts(cells, "corrected")
+    if tally["wrong"] or tally["hang"]:
+        raise LabError(
+            f"{tally['wrong'] + tally['hang']} corrected cells are not true", "./lab truth --json lists them"
+        )
+
+
+def ending_named(name: str) -> Ending:
+    """The ending of that name, or the only one that begins with it; WrongUsageError with the nearest otherwise."""
+    by_name = {ending.name: ending for ending in ENDINGS}
+    if name in by_name:
+        return by_name[name]
+    begins = [ending for ending in ENDINGS if ending.name.startswith(name)]
+    if len(begins) == 1:
+        return begins[0]
+    near = get_close_matches(name, by_name, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(by_name)}"
+    raise WrongUsageError(f"{name!r} is not an ending of a call", hint)
+
+
+def print_told_twice(out: Console, runs: tuple[Run, ...]) -> None:
+    """Print one scenario as the stock library tells it, then what the witnesses saw, then as it is told corrected."""
+    by_instrumentation = {run.instrumentation: run.evidence[0] for run in runs}
+    stock, corrected = by_instrumentation["stock"], by_instrumentation["corrected"]
+    _print_telling(out, "stock", stock)
+    out.rule("what the witnesses saw", characters="─")
+    for line in _witness_lines(corrected):
+        out.print(Text(line))
+    _print_telling(out, "corrected", corrected)
+
+
+def _print_telling(out: Console, instrumentation: str, evidence: Evidence) -> None:
+    out.rule(f"{instrumentation} says", characters="─")
+    out.print(Waterfall(TraceReading(Trace(evidence.record.trace_id, evidence.spans), evidence.logs)))
+    for cell in judge(instrumentation, evidence):
+        out.print(Sentence(f"{MARKS[cell.verdict]} {cell.side}: {_sentence(cell)}"))
+    out.print()
+
+
+def _sentence(cell: Cell) -> str:
+    return f"{cell.claimed}" if cell.verdict == "true" else f"{cell.claimed}; true is {cell.happened}"
+
+
+def _witness_lines(evidence: Evidence) -> list[str]:
+    start = evidence.record.started_unix_nano
+    lines = [(start, f"caller    starts {evidence.scenario.method}")]
+    lines += [
+        (event.time_unix_nano, f"servicer  {event.event} {event.message_number or ''} {event.error}".rstrip())
+        for event in evidence.events
+    ]
+    record = evidence.record
+    ending = "hangs" if record.hung else f"receives {record.code or record.raised} {record.details}".rstrip()
+    lines.append((record.ended_unix_nano, f"caller    {ending}"))
+    return [f"{(moment - start) / 1e6:8.1f} ms  {text}" for moment, text in sorted(lines)]

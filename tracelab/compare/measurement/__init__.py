@@ -1,0 +1,1 @@
+"""How it is measured: processes, calls, and blocks of them in random order."""

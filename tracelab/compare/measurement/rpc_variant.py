@@ -1,0 +1,126 @@
+"""A variant that makes a real call: one RPC with one request, on a channel of its own. Belongs to one event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from opentelemetry import baggage, context
+
+from tracelab.compare.measurement.client_tracing import ClientTracing, begin_note
+from tracelab.compare.measurement.runs import Outcome
+from tracelab.compare.question.rpcs import Rpc
+from tracelab.compare.question.variant_options import VariantOptions
+from tracelab.compare.statistics.sample import OK
+
+MAX_RECEIVED_BYTES = 64 * 1024 * 1024
+_COMPRESSION = {
+    "none": grpc.Compression.NoCompression,
+    "gzip": grpc.Compression.Gzip,
+    "deflate": grpc.Compression.Deflate,
+}
+_BAGGAGE_KEY = "fault"
+_WRONG_REQUEST = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED)
+
+
+class RpcVariant:
+    """Calls `rpc` with `requests`; an async context manager that owns its channel.
+
+    `channel=per-call` opens and closes a channel around every call; with `local-pool` such a channel shares no
+    connection with any other. Failed calls are outcomes, not errors.
+    """
+
+    def __init__(
+        self, options: VariantOptions, rpc: Rpc, requests: Sequence[Message], address: str, tracing: ClientTracing
+    ) -> None:
+        self._options = options
+        self._rpc = rpc
+        self._requests = requests
+        self._address = address
+        self._tracing = tracing
+        self._channel: grpc.aio.Channel | None = None
+        self._callable: Any = None
+        self._context = context.get_current()
+        self._metadata: tuple[tuple[str, str], ...] | None = None
+        self._last_error: grpc.aio.AioRpcError | None = None
+        if options.fault and options.instrumentation == "off":
+            self._metadata = (("baggage", f"{_BAGGAGE_KEY}={quote(options.fault)}"),)
+        elif options.fault:
+            self._context = baggage.set_baggage(_BAGGAGE_KEY, options.fault, self._context)
+
+    async def __aenter__(self) -> Self:
+        if self._options.channel == "reuse":
+            self._channel = self._open()
+            self._callable = self._multicallable(self._channel)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def refusal(self) -> str:
+        """Make one call, and tell why it was refused as asked wrongly; "" if it was not."""
+        self._last_error = None
+        await self.call()
+        error = self._last_error
+        return error.details() or "" if error is not None and error.code() in _WRONG_REQUEST else ""
+
+    async def call(self) -> Outcome:
+        """Make one call and wait for its end."""
+        note = begin_note()
+        token = context.attach(self._context)
+        try:
+            if self._callable is not None:
+                await self._finish(self._callable)
+            else:
+                async with self._open() as channel:
+                    await self._finish(self._multicallable(channel))
+        except grpc.aio.AioRpcError as error:
+            self._last_error = error
+            return Outcome(error.code().name, note.trace_id)
+        finally:
+            context.detach(token)
+        return Outcome(OK, note.trace_id)
+
+    async def _finish(self, multicallable: Any) -> None:
+        requests = self._messages() if self._rpc.client_streams else self._requests[0]
+        call = multicallable(requests, timeout=self._options.deadline_s, metadata=self._metadata)
+        if not self._rpc.server_streams:
+            await call
+            return
+        try:
+            async for _ in call:
+                pass
+        finally:
+            call.cancel()
+
+    async def _messages(self) -> AsyncIterator[Message]:
+        for request in self._requests:
+            yield request
+
+    def _open(self) -> grpc.aio.Channel:
+        local = int(self._options.channel == "local-pool")
+        options = [
+            ("grpc.max_receive_message_length", MAX_RECEIVED_BYTES),
+            ("grpc.use_local_subchannel_pool", local),
+        ]
+        return self._tracing.channel(self._address, options, _COMPRESSION[self._options.compression])
+
+    def _multicallable(self, channel: grpc.aio.Channel) -> Any:
+        make: Callable[..., Any] = {
+            (False, False): channel.unary_unary,
+            (False, True): channel.unary_stream,
+            (True, False): channel.stream_unary,
+        }[self._rpc.client_streams, self._rpc.server_streams]
+        return make(
+            self._rpc.path,
+            request_serializer=self._rpc.request_class.SerializeToString,
+            response_deserializer=self._rpc.response_class.FromString,
+        )

@@ -1,0 +1,1 @@
+"""What is asked: variants, presets, RPCs and loads, as values."""

@@ -1,0 +1,141 @@
+"""From the words of the command line to a plan: presets, settings for all variants, criteria. Pure but for the seed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tracelab.compare.explanation.prediction import parse_question
+from tracelab.compare.measurement.block_design import ProtocolSettings
+from tracelab.compare.prediction_check import refuse_what_cannot_be_checked
+from tracelab.compare.question.errors import UsageError
+from tracelab.compare.question.presets import find_preset
+from tracelab.compare.question.rpcs import RPCS
+from tracelab.compare.question.syntax import nearest, parse_variants
+from tracelab.compare.question.variant_options import VariantOptions, population_in_words
+from tracelab.compare.session import Plan
+from tracelab.compare.statistics.analysis import AnalysisSettings
+from tracelab.compare.statistics.quantiles import QUANTILE_BY_LABEL
+from tracelab.compare.statistics.verdict import Criteria
+
+CLOSED_LOOP_S = 60.0
+OPEN_LOOP_S = 120.0
+SWEEP_S = 20.0
+FEW_USERS = 100
+"""Above this number of users a call may take a second, and eight blocks of them a minute."""
+MOST_VARIANTS = 6
+_SEEDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for, as it was written. Shares are in per cent; `settings` hold for all variants, by option."""
+
+    variants: Sequence[str] = ()
+    preset: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    by: str = "median"
+    precision: float = 5.0
+    floor: float = 2.0
+    margin: float = 10.0
+    max_seconds: float | None = None
+    seed: int | None = None
+    restarts: int = 1
+    tail: bool = False
+    what_if: Sequence[str] = ()
+    check: bool = False
+    command_line: str = ""
+
+
+def plan_of(request: Request, users: int | None = None) -> Plan:
+    """The plan of a request; `users` in place of its own number in a sweep. UsageError for what makes no sense."""
+    variants, question = _variants(request, users)
+    questions = tuple(parse_question(text) for text in request.what_if)
+    if request.check and not questions:
+        raise UsageError("--check: there is no prediction to check", "add --what-if OrderService/ListOrders=2")
+    if request.check:
+        refuse_what_cannot_be_checked(variants, questions)
+    return Plan(
+        variants=variants,
+        settings=ProtocolSettings(_analysis(request), max_seconds=_max_seconds(request, variants, users)),
+        question=question,
+        command_line=request.command_line,
+        restarts=request.restarts,
+        by_tail=request.tail,
+        what_if=questions,
+    )
+
+
+def seed_of(request: Request) -> int:
+    """The seed that was given, or a new one."""
+    return secrets.randbelow(_SEEDS) if request.seed is None else request.seed
+
+
+def sweep_of(request: Request) -> tuple[int, ...]:
+    """The numbers of users of a sweep; empty if it is none. UsageError for a list that is not understood."""
+    text = request.settings.get("users", "")
+    if "," not in text:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts) or len(set(parts)) < 2:
+        raise UsageError(f"--users: '{text}' is not like 1,10,100", "two numbers or more, each once")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _variants(request: Request, users: int | None) -> tuple[Mapping[str, VariantOptions], str]:
+    preset = find_preset(request.preset) if request.preset else None
+    if preset and request.variants:
+        raise UsageError(f"--preset {preset.name} has its own variants; {request.variants[0]} is one too many")
+    settings = {**(preset.settings if preset else {}), **request.settings}
+    if users is not None:
+        settings["users"] = str(users)
+    texts = preset.variants if preset else request.variants
+    if len(texts) < 2:
+        raise UsageError(
+            "a comparison needs two variants or more" if texts else "there is nothing to compare yet",
+            "try ./lab compare sequential batch, or ./lab compare --preset n-plus-one",
+        )
+    if len(texts) > MOST_VARIANTS:
+        raise UsageError(f"{len(texts)} variants are too many for one run: {MOST_VARIANTS} is the most")
+    variants = parse_variants(texts, None, list(RPCS), settings)
+    _refuse_mixed_loops(variants)
+    return variants, _question(preset.question if preset else "", variants)
+
+
+def _refuse_mixed_loops(variants: Mapping[str, VariantOptions]) -> None:
+    """Service times and times from an intended start are two different things."""
+    if len({options.rate_per_s is None for options in variants.values()}) > 1:
+        raise UsageError("some variants have a rate and some have none", "give --rate to all of them, or to none")
+
+
+def _question(asked: str, variants: Mapping[str, VariantOptions]) -> str:
+    baseline, *others = variants
+    first = variants[baseline]
+    against = f"{', '.join(others)} against {baseline}"
+    on = f"{first.rpc}, {population_in_words(first)}"
+    return f"{asked} {against} ({on})" if asked else f"{against} ({on})"
+
+
+def _analysis(request: Request) -> AnalysisSettings:
+    quantile = QUANTILE_BY_LABEL.get(request.by)
+    if quantile is None:
+        near = nearest(request.by, QUANTILE_BY_LABEL)
+        text = f"--by: '{request.by}' is not one of {', '.join(QUANTILE_BY_LABEL)}"
+        raise UsageError(text, f"did you mean {near}?" if near else "")
+    shares = {"precision": request.precision, "floor": request.floor, "margin": request.margin}
+    for name, share in shares.items():
+        if not 0 < share <= 1_000:
+            raise UsageError(f"--{name}: {share:g} is not a per cent above 0")
+    if request.floor >= request.margin:
+        raise UsageError(f"--floor: {request.floor:g} is not below the margin, {request.margin:g}")
+    criteria = Criteria(request.floor / 100, request.margin / 100, request.precision / 100)
+    return AnalysisSettings(seed_of(request), quantile, criteria)
+
+
+def _max_seconds(request: Request, variants: Mapping[str, VariantOptions], users: int | None) -> float:
+    if request.max_seconds is not None:
+        return request.max_seconds
+    if users is not None and users <= FEW_USERS:
+        return SWEEP_S
+    return OPEN_LOOP_S if any(options.rate_per_s for options in variants.values()) else CLOSED_LOOP_S

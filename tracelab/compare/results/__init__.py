@@ -1,0 +1,1 @@
+"""A comparison as a value: kept, read back, and set against others."""

@@ -1,0 +1,212 @@
+"""From a question to a run: start the lab, make the data, measure, and read back the traces behind the figures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc.aio
+
+from otel.query.client import TraceQuery
+from tracelab.compare.explanation.prediction import Prediction, Question, predict
+from tracelab.compare.explanation.trace_parts import TraceParts
+from tracelab.compare.explanation.traces import WAIT_S, TraceReader
+from tracelab.compare.measurement.block_design import Measurement, ProtocolSettings, StopReason, measure
+from tracelab.compare.measurement.client_tracing import ClientTracing
+from tracelab.compare.measurement.environment import load_average, record_environment
+from tracelab.compare.measurement.population import Population, PopulationSize, populate
+from tracelab.compare.measurement.restarts import joined
+from tracelab.compare.measurement.rpc_variant import RpcVariant
+from tracelab.compare.measurement.runs import MachineClock, Variant
+from tracelab.compare.measurement.stack_set import StackSet
+from tracelab.compare.measurement.watcher import Watcher
+from tracelab.compare.question.errors import CompareError, UsageError
+from tracelab.compare.question.rpcs import RPCS, read_requests
+from tracelab.compare.question.variant_options import CONTROL, VariantOptions, population_in_words
+from tracelab.compare.results.comparison_run import ComparisonRun
+from tracelab.compare.results.notes import notes_of
+from tracelab.compare.statistics.outliers import find_outliers
+from tracelab.compare.statistics.sample import OK, Entry, Role, of_entry
+
+CONTROL_NAME = f"control ({CONTROL})"
+RESTART_LOOKS = (20,)
+_ROOT = Path(__file__).resolve().parents[2]
+_WAIT_AFTER_INTERRUPT_S = 1.0
+_MUTATING_ONCE = ("UserService/DeleteUser",)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What shall be compared, and how. The first variant is the baseline."""
+
+    variants: Mapping[str, VariantOptions]
+    settings: ProtocolSettings
+    question: str
+    command_line: str
+    restarts: int = 1
+    by_tail: bool = False
+    what_if: tuple[Question, ...] = ()
+
+
+@dataclass(slots=True)
+class Session:
+    """Runs plans in one set of stacks. Synchronous: it has an event loop of its own while it measures.
+
+    Ctrl-C while measuring ends the measuring and keeps its whole blocks; at any other time it is a KeyboardInterrupt.
+    """
+
+    stack_set: StackSet
+    watcher: Watcher = field(default_factory=Watcher)
+    _populations: dict[tuple[str, PopulationSize], Population] = field(init=False, default_factory=dict)
+
+    def run(self, plan: Plan) -> ComparisonRun:
+        """Answer a plan. Raises CompareError, StackError and QueryError."""
+        environment = record_environment(_ROOT)
+        started_time = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        measurement = self._measurement(plan)
+        run = ComparisonRun(
+            question=plan.question,
+            command_line=plan.command_line,
+            started_time=started_time,
+            environment=replace(environment, load_after=load_average()),
+            settings=_settings_with_loads(plan),
+            options=_words(plan),
+            measurement=measurement,
+            store_file=str(self.stack_set.store_file),
+            by_tail=plan.by_tail,
+        )
+        run = self._explained(run, plan)
+        return replace(run, notes=notes_of(run))
+
+    def _measurement(self, plan: Plan) -> Measurement:
+        if plan.restarts == 1:
+            return asyncio.run(self._measured(plan, _settings_with_loads(plan)))
+        share_s = plan.settings.max_seconds / plan.restarts
+        settings = replace(_settings_with_loads(plan), looks=RESTART_LOOKS, max_seconds=share_s)
+        made: list[Measurement] = []
+        for number in range(1, plan.restarts + 1):
+            self.watcher.stage(f"restart {number} of {plan.restarts}")
+            made.append(asyncio.run(self._measured(plan, settings, number)))
+            self.stack_set.stop_services()
+            self._populations.clear()
+            if made[-1].stop_reason is StopReason.INTERRUPTED:
+                break
+        return joined(made)
+
+    async def _measured(self, plan: Plan, settings: ProtocolSettings, restart: int = 0) -> Measurement:
+        tracings: dict[tuple[str, float | None], ClientTracing] = {}
+        async with AsyncExitStack() as stack:
+            variants: list[tuple[Entry, Variant]] = []
+            for entry, options in entries_of(plan):
+                services = f"{options.instrumentation}-{restart}-{entry.name}" if restart else options.instrumentation
+                key = (options.instrumentation, options.sampling)
+                tracing = tracings.setdefault(key, ClientTracing(*key, self.stack_set.otlp_endpoint))
+                made = await self._variant(entry.name, options, _folder_name(services), tracing)
+                variants.append((entry, await stack.enter_async_context(made)))
+                await _refuse_wrong_requests(entry, options, made)
+            self.watcher.stage("warming up")
+            measurement = await measure(variants, settings, MachineClock(), self.watcher.measuring)
+        for tracing in tracings.values():
+            await asyncio.to_thread(tracing.close)
+        return measurement
+
+    async def _variant(self, name: str, options: VariantOptions, services: str, tracing: ClientTracing) -> RpcVariant:
+        addresses = self.stack_set.addresses(services, options.instrumentation)
+        key = (services, PopulationSize.of(options))
+        if key not in self._populations:
+            self.watcher.stage(f"making {population_in_words(options)}")
+            try:
+                self._populations[key] = await populate(addresses, key[1])
+            except grpc.aio.AioRpcError as error:
+                raise CompareError(f"the data could not be made: {error.details()}") from error
+        rpc = RPCS[options.rpc]
+        requests = read_requests(rpc, self._populations[key].request(options, name), name)
+        return RpcVariant(options, rpc, requests, addresses[rpc.service], tracing)
+
+    def _explained(self, run: ComparisonRun, plan: Plan) -> ComparisonRun:
+        """The run with its traces, and with what they predict."""
+        interrupted = run.measurement.stop_reason is StopReason.INTERRUPTED
+        traces: dict[str, TraceParts] = {}
+        predictions: list[Prediction] = []
+        with TraceQuery(self.stack_set.query_url) as query:
+            reader = TraceReader(query, _WAIT_AFTER_INTERRUPT_S if interrupted else WAIT_S)
+            self.watcher.stage("reading traces")
+            for entry in run.measurement.entries:
+                if entry.role in (Role.BASELINE, Role.VARIANT):
+                    traces |= reader.read(_wanted_traces(run, entry), _newest_trace(run, entry), self.watcher.reading)
+                    predictions += _predictions(run, entry, reader, traces, plan.what_if)
+        return replace(run, traces=traces, what_if=tuple(predictions))
+
+
+def entries_of(plan: Plan) -> list[tuple[Entry, VariantOptions]]:
+    """What each block calls: the baseline, the variants, the baseline's hidden twin, and the control."""
+    (first, options), *others = plan.variants.items()
+    entries = [(Entry(first, Role.BASELINE), options)]
+    entries += [(Entry(name, Role.VARIANT), other) for name, other in others]
+    entries.append((Entry(f"{first} (twin)", Role.TWIN), options))
+    return [*entries, (Entry(CONTROL_NAME, Role.CONTROL), control_of(plan))]
+
+
+def control_of(plan: Plan) -> VariantOptions:
+    """The call that every run contains: the same RPC, on services that run anyway."""
+    kinds = [options.instrumentation for options in plan.variants.values()]
+    return VariantOptions(rpc=CONTROL, instrumentation="corrected" if "corrected" in kinds else kinds[0])
+
+
+def _settings_with_loads(plan: Plan) -> ProtocolSettings:
+    loads = {entry.name: options.load for entry, options in entries_of(plan)}
+    return replace(plan.settings, loads=loads)
+
+
+def _words(plan: Plan) -> Mapping[str, Mapping[str, str]]:
+    return {entry.name: options.in_words() for entry, options in entries_of(plan)}
+
+
+def _folder_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
+
+
+async def _refuse_wrong_requests(entry: Entry, options: VariantOptions, variant: RpcVariant) -> None:
+    if options.rpc in _MUTATING_ONCE or entry.role is Role.TWIN:
+        return
+    reason = await variant.refusal()
+    if reason:
+        raise UsageError(f"{entry.name}: {options.rpc} refuses the call: {reason}")
+
+
+def _wanted_traces(run: ComparisonRun, entry: Entry) -> Iterable[str]:
+    """The traces of the calls that stand for an entry, of its quantiles, and of its worst outliers."""
+    samples = of_entry(run.measurement.samples, entry.name)
+    wanted = [sample.trace_id for sample in run.band(entry).samples]
+    summary = run.analyse_entry(entry)
+    wanted += [value.sample.trace_id for value in summary.quantiles if value.sample]
+    wanted += [summary.slowest.trace_id] if summary.slowest else []
+    outliers = find_outliers(samples)
+    return wanted + [sample.trace_id for sample in outliers.worst] if outliers else wanted
+
+
+def _newest_trace(run: ComparisonRun, entry: Entry) -> str:
+    """The trace of an entry's last call, of those that succeeded if any did: a call that fails may reach no server."""
+    traced = [sample for sample in of_entry(run.measurement.samples, entry.name) if sample.trace_id]
+    succeeded = [sample for sample in traced if sample.code == OK]
+    return next((sample.trace_id for sample in reversed(succeeded or traced)), "")
+
+
+def _predictions(
+    run: ComparisonRun,
+    entry: Entry,
+    reader: TraceReader,
+    traces: Mapping[str, TraceParts],
+    questions: Iterable[Question],
+) -> list[Prediction]:
+    readings = [
+        (reader.readings[sample.trace_id], sample.latency_ns)
+        for sample in run.band(entry).samples
+        if sample.trace_id in reader.readings and traces[sample.trace_id].complete
+    ]
+    made = (predict(entry.name, readings, question) for question in questions if readings)
+    return [prediction for prediction in made if prediction is not None]

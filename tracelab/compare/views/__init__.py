@@ -1,0 +1,1 @@
+"""A comparison as a person sees it: screen, page, plots."""

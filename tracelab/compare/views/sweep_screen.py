@@ -1,0 +1,132 @@
+"""A sweep on the screen and as JSON: medians at each number of users, slopes, counts, and a plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from clients.screen import palette
+from clients.screen.glyphs import Glyphs, glyphs_for
+from clients.screen.tables import Cell, Column, PlainTable
+from clients.screen.text import plain
+from tracelab.compare.explanation.milliseconds import NS_PER_MS, short_ms
+from tracelab.compare.results.curves import tick_text
+from tracelab.compare.results.json_form import run_to_json
+from tracelab.compare.results.sweep import Slope, Sweep, calls_per_operation
+from tracelab.compare.views.quantile_plot import mark_of, style_of
+
+SWEEP_SCHEMA = "tracelab.compare.sweep/1"
+COUNTED = "OrderService/ListOrders"
+_HEIGHT, _WIDTH, _MARGIN = 12, 60, 9
+
+
+def sweep_to_json(sweep: Sweep) -> dict[str, Any]:
+    """The sweep with every run whole."""
+    return {
+        "schema": SWEEP_SCHEMA,
+        "users": list(sweep.users),
+        "slopes": [
+            {
+                "variant": slope.variant,
+                "per_user_ns": slope.per_user_ns,
+                "base_ns": slope.base_ns,
+                "low_ns": slope.low_ns,
+                "high_ns": slope.high_ns,
+                "calls": [calls_per_operation(run, slope.variant, COUNTED) for run in sweep.runs],
+            }
+            for slope in sweep.slopes()
+        ],
+        "runs": [run_to_json(run) for run in sweep.runs],
+    }
+
+
+def print_sweep(console: Console, sweep: Sweep) -> None:
+    """Print the whole screen."""
+    glyphs = glyphs_for(ascii_only=console.options.ascii_only)
+    for part in _parts(sweep, glyphs):
+        console.print(part)
+
+
+def _parts(sweep: Sweep, glyphs: Glyphs) -> Iterator[RenderableType]:
+    names = sweep.names
+    users = ", ".join(f"{count:,}" for count in sweep.users)
+    yield Text(plain(f"{', '.join(names[1:])} against {names[0]} with {users} users", glyphs), palette.STRONG)
+    for slope in sweep.slopes():
+        yield Text(plain(_slope_line(slope), glyphs))
+    yield Text()
+    yield _table(sweep, glyphs)
+    notes = dict.fromkeys(note for run in sweep.runs for note in run.notes)
+    yield from (Text(f"{glyphs.warning} {plain(note, glyphs)}", palette.WARNING) for note in notes)
+    yield Text()
+    yield from _plot(sweep, glyphs)
+
+
+def _slope_line(slope: Slope) -> str:
+    limits = ""
+    if slope.low_ns is not None and slope.high_ns is not None:
+        limits = f" [{slope.low_ns / NS_PER_MS:.3g}, {slope.high_ns / NS_PER_MS:.3g}]"
+    slope_ms = slope.per_user_ns / NS_PER_MS
+    return f"{slope.variant}: {slope_ms:.3g} ms for each user{limits}, beside {short_ms(slope.base_ns)} ms"
+
+
+def _table(sweep: Sweep, glyphs: Glyphs) -> PlainTable:
+    columns = [
+        Column("users", is_number=True),
+        Column(""),
+        Column("variant"),
+        Column("median ms", is_number=True),
+        Column("ListOrders", is_number=True, give_up=1),
+        Column("against the first", is_flexible=True),
+    ]
+    return PlainTable(columns, list(_rows(sweep, glyphs)))
+
+
+def _rows(sweep: Sweep, glyphs: Glyphs) -> Iterator[list[Cell | str]]:
+    medians = {name: sweep.median_ns(name) for name in sweep.names}
+    for number, (users, run) in enumerate(zip(sweep.users, sweep.runs, strict=True)):
+        analysis = run.analyse()
+        verdicts = {one.variant: one.verdict.text for one in analysis.headlines if one.verdict}
+        for place, name in enumerate(sweep.names):
+            calls = calls_per_operation(run, name, COUNTED)
+            text = verdicts.get(name, "").partition(";")[0]
+            text = f"({text})" if text and analysis.disturbed else text
+            yield [
+                f"{users:,}" if not place else "",
+                Cell(mark_of(place, ascii_only=glyphs.is_ascii), style_of(place)),
+                name,
+                short_ms(medians[name][number]),
+                "" if calls is None else f"x{calls:.3g}",
+                text.replace("Δ", "diff") if glyphs.is_ascii else text,
+            ]
+
+
+def _plot(sweep: Sweep, glyphs: Glyphs) -> Iterator[Text]:
+    """Median over users, both logarithmic: a straight line upward is growth by a power, a flat one is none."""
+    medians = {name: [value / NS_PER_MS for value in sweep.median_ns(name)] for name in sweep.names}
+    known = [value for values in medians.values() for value in values if value]
+    if not known:
+        return
+    low, high = min(known) / 1.1, max(known) * 1.1
+    first, last = math.log(sweep.users[0]), math.log(sweep.users[-1])
+    grid = [[(" ", "")] * _WIDTH for _ in range(_HEIGHT)]
+    for place, values in reversed(list(enumerate(medians.values()))):
+        for users, value in zip(sweep.users, values, strict=True):
+            if value:
+                column = round((_WIDTH - 1) * (math.log(users) - first) / (last - first))
+                row = round((_HEIGHT - 1) * math.log(high / value) / math.log(high / low))
+                grid[row][column] = (mark_of(place, ascii_only=glyphs.is_ascii), style_of(place))
+    yield Text("median in ms by number of users, both logarithmic", palette.QUIET)
+    for number, cells in enumerate(grid):
+        label = tick_text(high) if number == 0 else tick_text(low) if number == _HEIGHT - 1 else ""
+        line = Text(f"{label:>{_MARGIN - 2}} {glyphs.lifeline}", palette.QUIET)
+        for sign, style in cells:
+            line.append(sign, style)
+        line.rstrip()
+        yield line
+    yield Text(
+        f"{'':>{_MARGIN}}{sweep.users[0]:<,}{sweep.users[-1]:>{_WIDTH - len(f'{sweep.users[0]:,}')},}", palette.QUIET
+    )

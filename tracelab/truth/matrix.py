@@ -1,0 +1,218 @@
+"""Runs the matrix: servers and a caller for each instrumentation, in processes of their own, then the judge."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from otel.analysis.model import SpanKind
+from otel.query import TraceQuery
+from tracelab.stack import Stack, StackOptions
+from tracelab.truth.endings import ALL_KINDS, ENDINGS, Ending, Kind, Scenario, Server, SpanExpected, scenarios
+from tracelab.truth.judge import Cell, Evidence, judge
+from tracelab.truth.open_spans import OpenSpan, read_open_spans
+from tracelab.truth.witness import CallRecord, ServicerEvent, call_records_from_json, read_servicer_events
+
+START_BOUND_S = 20.0
+CALLER_BOUND_S = 120.0
+STOP_BOUND_S = 20.0
+ARRIVAL_BOUND_S = 3.0  # for spans that must come; one that never ends costs the whole bound once a run
+POLL_S = 0.02
+CALLER = "caller"
+INSTRUMENTATIONS = ("corrected", "stock")
+
+
+class TruthError(RuntimeError):
+    """The matrix could not be run; the text says which process failed and what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one instrumentation showed; `open_spans` had not ended when their processes did."""
+
+    instrumentation: str
+    evidence: tuple[Evidence, ...]
+    open_spans: tuple[OpenSpan, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Both sides of every scenario."""
+        return tuple(cell for item in self.evidence for cell in judge(self.instrumentation, item))
+
+
+def run_matrix(
+    environ: Mapping[str, str],
+    endings: Sequence[Ending] = ENDINGS,
+    kinds: Sequence[Kind] = ALL_KINDS,
+    instrumentations: Sequence[str] = INSTRUMENTATIONS,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Run, ...]:
+    """Run the endings under each instrumentation on one embedded backend. Blocks; ends every process it started."""
+    with ExitStack() as cleanup:
+        home = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="truth-")))
+        stack = cleanup.enter_context(
+            Stack.start(StackOptions(ports="auto", home=home, only=("backend",)), environ=environ)
+        )
+        on_progress("backend is up")
+        callers = [
+            _Instrumented(instrumentation, home, environ, stack, endings, kinds, cleanup)
+            for instrumentation in instrumentations
+        ]
+        return tuple(caller.result() for caller in callers)
+
+
+class _Instrumented:
+    """The processes of one instrumentation: its servers, then its caller."""
+
+    def __init__(
+        self,
+        instrumentation: str,
+        home: Path,
+        environ: Mapping[str, str],
+        stack: Stack,
+        endings: Sequence[Ending],
+        kinds: Sequence[Kind],
+        cleanup: ExitStack,
+    ) -> None:
+        self._instrumentation = instrumentation
+        self._query = cleanup.enter_context(TraceQuery(stack.query_url))
+        self._home = home / instrumentation
+        self._home.mkdir()
+        self._environ = {
+            **environ,
+            "LAB_INSTRUMENTATION": instrumentation,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp_endpoint,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "OTEL_BLRP_SCHEDULE_DELAY": "100",
+            "GRPC_VERBOSITY": "NONE",
+        }
+        self._wanted = [scenario for scenario in scenarios(tuple(endings)) if scenario.kind in kinds]
+        needed = {scenario.ending.server for scenario in self._wanted} - {Server.ABSENT}
+        self._servers = {server: cleanup.enter_context(self._server(server)) for server in needed}
+        plan = self._home / "plan.json"
+        plan.write_text(json.dumps(self._plan(self._servers, endings, kinds)), encoding="utf-8")
+        self._caller = cleanup.enter_context(self._process("tracelab.truth.caller", str(plan)))
+
+    def _plan(
+        self, servers: Mapping[Server, subprocess.Popen[str]], endings: Sequence[Ending], kinds: Sequence[Kind]
+    ) -> dict[str, object]:
+        entries = {
+            server.value: {
+                "address": _ready_address(process, self._ready_file(server)),
+                "pid": process.pid,
+                "witness": str(self._witness_file(server)),
+            }
+            for server, process in servers.items()
+        }
+        # A port that was free a moment ago and that nothing binds: calls to it are refused.
+        entries[Server.ABSENT.value] = {"address": "127.0.0.1:1", "pid": 0, "witness": str(self._home / "nobody")}
+        return {
+            "servers": entries,
+            "open_spans": str(self._open_spans_file(CALLER)),
+            "endings": [ending.name for ending in endings],
+            "kinds": [kind.value for kind in kinds],
+        }
+
+    def _ready_file(self, server: Server) -> Path:
+        return self._home / f"{server.value}.ready"
+
+    def _witness_file(self, server: Server) -> Path:
+        return self._home / f"{server.value}.witness"
+
+    def _open_spans_file(self, process_name: str) -> Path:
+        return self._home / f"{process_name}.open-spans"
+
+    @contextmanager
+    def _server(self, server: Server) -> Iterator[subprocess.Popen[str]]:
+        files = {
+            "--ready-file": self._ready_file(server),
+            "--witness": self._witness_file(server),
+            "--open-spans": self._open_spans_file(server.value),
+        }
+        arguments = [word for option, path in files.items() for word in (option, str(path))]
+        if server is Server.FULL:
+            arguments += ["--rpc-limit", "1"]
+        with self._process("tracelab.truth.servicer", *arguments) as process:
+            yield process
+
+    @contextmanager
+    def _process(self, module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env=self._environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.communicate()
+
+    def result(self) -> Run:
+        """Wait for the caller, then for its spans, and collect the evidence."""
+        printed, complaint = self._caller.communicate(timeout=CALLER_BOUND_S)
+        if self._caller.returncode != 0:
+            raise TruthError(f"the {self._instrumentation} caller failed: {complaint.strip()[-2000:]}")
+        records = {record.scenario: record for record in call_records_from_json(printed)}
+        open_spans = tuple(self._open_spans())
+        events = self._events()
+        deadline_s = time.monotonic() + ARRIVAL_BOUND_S
+        evidence = []
+        for scenario in self._wanted:
+            record = records[scenario.name]
+            seen = tuple(event for event in events if event.scenario == scenario.name)
+            left_open = frozenset(span.kind for span in open_spans if span.trace_id == record.trace_id)
+            evidence.append(self._evidence(scenario, record, seen, left_open, deadline_s))
+        return Run(self._instrumentation, tuple(evidence), open_spans)
+
+    def _open_spans(self) -> Iterator[OpenSpan]:
+        """End the servers that can still be told to, and read which spans each process left open."""
+        yield from read_open_spans(self._open_spans_file(CALLER))
+        for server, process in self._servers.items():
+            if server is not Server.FROZEN:
+                process.terminate()
+                process.wait(STOP_BOUND_S)
+            yield from read_open_spans(self._open_spans_file(server.value))
+
+    def _events(self) -> tuple[ServicerEvent, ...]:
+        return tuple(event for server in Server for event in read_servicer_events(self._witness_file(server)))
+
+    def _evidence(
+        self,
+        scenario: Scenario,
+        record: CallRecord,
+        events: tuple[ServicerEvent, ...],
+        left_open: frozenset[str],
+        deadline_s: float,
+    ) -> Evidence:
+        while True:
+            trace = self._query.trace(record.trace_id)
+            spans = trace.spans if trace else ()
+            server_spans = sum(span.kind is SpanKind.SERVER for span in spans)
+            client_spans = sum(span.kind is SpanKind.CLIENT for span in spans)
+            wanted = 0 if scenario.ending.server_span is SpanExpected.NONE else scenario.ending.server_spans
+            if (client_spans and server_spans >= wanted) or time.monotonic() > deadline_s:
+                logs = self._query.logs_of_trace(record.trace_id).records
+                return Evidence(scenario, record, events, spans, logs, left_open)
+            time.sleep(POLL_S)
+
+
+def _ready_address(process: subprocess.Popen[str], ready_file: Path) -> str:
+    deadline_s = time.monotonic() + START_BOUND_S
+    while not ready_file.exists():
+        if process.poll() is not None or time.monotonic() > deadline_s:
+            _, complaint = process.communicate()
+            raise TruthError(f"a server of the matrix did not start: {complaint.strip()[-2000:]}")
+        time.sleep(POLL_S)
+    address: str = json.loads(ready_file.read_text(encoding="utf-8"))["addresses"]["grpc"]
+    return address

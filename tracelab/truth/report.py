@@ -1,0 +1,81 @@
+"""Shows the matrix: a table for the terminal, Markdown for the docs, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tracelab.truth.judge import Cell
+
+MARKS = {"true": "✔", "wrong": "✘", "unknown": "?", "hang": "∞"}
+_STYLES = {"true": "green", "wrong": "red", "unknown": "yellow", "hang": "magenta"}
+_INSTRUMENTATIONS = ("stock", "corrected")
+
+
+def cells_to_json(cells: Iterable[Cell]) -> str:
+    """The whole matrix as `{"cells": [...]}`."""
+    return json.dumps({"cells": [asdict(cell) for cell in cells]}, ensure_ascii=False)
+
+
+def counts(cells: Iterable[Cell], instrumentation: str) -> Counter[str]:
+    """How many cells of one instrumentation have each verdict."""
+    return Counter(cell.verdict for cell in cells if cell.instrumentation == instrumentation)
+
+
+def print_matrix(console: Console, cells: Sequence[Cell]) -> None:
+    """Print one row for each ending, kind and side, both instrumentations beside what happened."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("ending", "kind", "side", "happened", *_INSTRUMENTATIONS):
+        table.add_column(heading, overflow="fold")
+    for row in _rows(cells):
+        first = next(iter(row.values()))
+        verdicts = [_verdict_text(row.get(instrumentation)) for instrumentation in _INSTRUMENTATIONS]
+        table.add_row(first.ending, first.kind, first.side, _true_happened(row), *verdicts)
+    console.print(table)
+    for instrumentation in _INSTRUMENTATIONS:
+        console.print(summary(cells, instrumentation))
+
+
+def summary(cells: Sequence[Cell], instrumentation: str) -> str:
+    """One line: `corrected: 190 cells, 184 true, 0 wrong, 6 unknown, 0 hang`."""
+    tally = counts(cells, instrumentation)
+    parts = ", ".join(f"{tally[verdict]} {verdict}" for verdict in MARKS)
+    return f"{instrumentation}: {sum(tally.values())} cells, {parts}"
+
+
+def matrix_markdown(cells: Sequence[Cell]) -> str:
+    """The matrix as the Markdown table of `docs/truth.md`, a row for each ending, kind and side."""
+    lines = [
+        "| ending | kind | side | what happened | stock says | corrected says |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in _rows(cells):
+        first = next(iter(row.values()))
+        said = [_verdict_plain(row.get(instrumentation)) for instrumentation in _INSTRUMENTATIONS]
+        lines.append(f"| {first.ending} | {first.kind} | {first.side} | {_true_happened(row)} | {' | '.join(said)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _rows(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
+    rows: dict[tuple[str, str, str], dict[str, Cell]] = {}
+    for cell in cells:
+        rows.setdefault((cell.ending, cell.kind, cell.side), {})[cell.instrumentation] = cell
+    return list(rows.values())
+
+
+def _true_happened(row: dict[str, Cell]) -> str:
+    return (row.get("corrected") or next(iter(row.values()))).happened
+
+
+def _verdict_plain(cell: Cell | None) -> str:
+    return "-" if cell is None else f"{MARKS[cell.verdict]} {cell.claimed}"
+
+
+def _verdict_text(cell: Cell | None) -> Text:
+    return Text(_verdict_plain(cell), style="" if cell is None else _STYLES[cell.verdict])
