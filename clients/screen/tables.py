@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -84,13 +84,6 @@ class PlainTable:
             line.append(" " * _GAP)
         line.rstrip()
         return line
-
-
-def labelled(pairs: Sequence[tuple[str, str]], glyphs: Glyphs) -> Iterator[Text]:
-    """Print name and value one pair a line, values aligned."""
-    width = max((cell_len(name) for name, _ in pairs), default=0)
-    for name, value in pairs:
-        yield Text.assemble((left(name, width, glyphs), palette.QUIET), "  ", plain(value, glyphs))
 
 
 def _made_safe(cell: Cell | str, glyphs: Glyphs) -> Cell:

@@ -16,11 +16,6 @@ class DurationScale:
     unit: str
     decimals: int
 
-    @property
-    def quantum_ns(self) -> float:
-        """The smallest step that is printed, in nanoseconds."""
-        return float(_NS_PER[self.unit]) / 10.0**self.decimals
-
     def number(self, duration_ns: float) -> str:
         """Print a duration without its unit."""
         return f"{duration_ns / _NS_PER[self.unit]:.{self.decimals}f}"

@@ -110,11 +110,6 @@ def prove(traces: Iterable[Trace], logs: Iterable[LogRecord]) -> TraceProof:
     )
 
 
-def spans_of_session(trace: Trace, session_id: str) -> tuple[Span, ...]:
-    """Give the spans of `trace` that carry `session_id`."""
-    return tuple(span for span in trace.spans if span.attributes.get(SESSION_ID) == session_id)
-
-
 def _claims_a_span(record: LogRecord) -> bool:
     # Flags 0 is also what a sender that leaves them out sends, so only a known "not sampled" would excuse; there the
     # random flag (2) is set and the sampled one is not.

@@ -17,7 +17,7 @@ from statistics import median
 
 from tracelab.compare.measurement.pace import Pace, PaceMeter
 from tracelab.compare.measurement.runs import Clock, ClosedLoop, Loop, OpenLoop, Run, Timing, Variant
-from tracelab.compare.question.loads import Load
+from tracelab.compare.question.variant_options import Load
 from tracelab.compare.statistics.analysis import AnalysisSettings, headline_intervals
 from tracelab.compare.statistics.quantiles import Interval
 from tracelab.compare.statistics.sample import Entry, Sample

@@ -219,4 +219,3 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "channel": ("channel", _OneOf(*CHANNELS)),
     "deadline": ("deadline_s", read_deadline),
 }
-OPTION_NAMES = tuple(_OPTIONS)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from tracelab.compare.question.loads import Load
-
 STRATEGIES = ("sequential", "concurrent", "batch", "streaming")
 INSTRUMENTATIONS = ("corrected", "stock", "off")
 COMPRESSIONS = ("none", "gzip", "deflate")
@@ -17,6 +15,15 @@ CONTROL = "UserService/GetUser"
 DEFAULT_DEADLINE_S = 30.0
 MAX_USERS = 1_000
 """TopUsers takes at most so many user ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A closed loop of `concurrency` workers or, with a rate, an open loop: evenly spaced, or `poisson`."""
+
+    concurrency: int = 1
+    rate_per_s: float | None = None
+    poisson: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tracelab.compare.measurement.block_design import Measurement, ProtocolSetti
 from tracelab.compare.measurement.environment import Environment
 from tracelab.compare.measurement.pace import Pace
 from tracelab.compare.question.errors import SavedRunError
-from tracelab.compare.question.loads import Load
+from tracelab.compare.question.variant_options import Load
 from tracelab.compare.results.comparison_run import SCHEMA_NAME, SCHEMA_VERSION, ComparisonRun
 from tracelab.compare.statistics.analysis import Analysis, AnalysisSettings, Comparison, Summary
 from tracelab.compare.statistics.quantiles import QUANTILE_BY_LABEL, Interval

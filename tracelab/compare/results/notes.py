@@ -9,7 +9,7 @@ from tracelab.compare.explanation.milliseconds import short_ms
 from tracelab.compare.measurement.block_design import StopReason
 from tracelab.compare.measurement.pace import BUSY_CEILING
 from tracelab.compare.results.comparison_run import ComparisonRun
-from tracelab.compare.statistics.sample import Entry, Role
+from tracelab.compare.statistics.sample import Role
 
 _LAG_SHARE = 0.10
 """A lag of the generator is worth a word from this share of the median latency on."""
@@ -74,7 +74,3 @@ def _notes_on_traces(run: ComparisonRun) -> Iterator[str]:
                 f"{one.incomplete_count} of {calls} {one.band_label} calls of {one.baseline} and {one.variant} have no "
                 "whole trace, and are left out of the breakdown"
             )
-
-
-def _option(run: ComparisonRun, entry: Entry, name: str) -> str:
-    return run.options.get(entry.name, {}).get(name, "")

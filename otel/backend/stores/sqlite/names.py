@@ -19,7 +19,6 @@ from otel.backend.stores.sqlite.tokens import AttributeTokens
 
 # A sender that puts ids into span names must not fill the memory; further names are found by a scan, and not listed.
 MAX_OPERATIONS = 20_000
-MAX_ORIGINS = 20_000
 HOUR_NS = 3600 * 1_000_000_000
 DIGEST_BYTES = 16
 
