@@ -5,6 +5,7 @@
     ├── NotFoundError            NOT_FOUND
     ├── FailedPreconditionError  FAILED_PRECONDITION
     ├── UnavailableError         UNAVAILABLE
+    │   └── StoreUnavailableError
     ├── InjectedFaultError       any code: a fault that the request asked for
     └── UpstreamError            the code of the service behind
 
@@ -96,6 +97,13 @@ class UnavailableError(DomainError):
 
     def __init__(self, reason: str, message: str, metadata: Mapping[str, str] = NO_METADATA) -> None:
         super().__init__(grpc.StatusCode.UNAVAILABLE, reason, message, metadata)
+
+
+class StoreUnavailableError(UnavailableError):
+    """What the service keeps its records in does not answer, or broke off; whether a write was kept is not known."""
+
+    def __init__(self) -> None:
+        super().__init__("STORE_UNAVAILABLE", "the store does not answer; a repeat may succeed")
 
 
 class InjectedFaultError(DomainError):

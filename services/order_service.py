@@ -33,7 +33,8 @@ from services.errors import (
 from services.order_import import import_orders
 from services.order_messages import order_draft, order_message
 from services.order_tracking import OrderChange, OrderTracker
-from services.stores.memory import MemoryOrderStore
+from services.stores.opening import VARIABLE as STORE_VARIABLE
+from services.stores.opening import open_order_store
 from services.stores.ports import OrderChanges, OrderDraft, OrderRecord, OrderStatus, OrderStore, RequestIdReusedError
 from services.validation import Violations
 
@@ -196,7 +197,8 @@ def order_service(store: OrderStore, users: grpc.aio.Channel, tracer: Tracer) ->
 async def _serve(options: serving.ServingOptions, telemetry: serving.Telemetry, environ: Mapping[str, str]) -> None:
     users = serving.open_channel(telemetry, environ.get("USER_ADDRESS") or DEFAULT_USER_ADDRESS, options)
     try:
-        await serving.serve(order_service(MemoryOrderStore(), users, telemetry.tracer), options, telemetry)
+        async with open_order_store(environ.get(STORE_VARIABLE, ""), telemetry.tracer) as store:
+            await serving.serve(order_service(store, users, telemetry.tracer), options, telemetry)
     finally:
         await users.close()
 

@@ -36,6 +36,7 @@ from services.faults import FaultInterceptor
 from services.health import EndingHealthServicer
 from services.options import EXIT_USAGE, ChannelOption, ServingOptions, parse_options
 from services.stopping import stop_at_end_of_stdin, stop_signals
+from services.stores.ports import StoreOpeningError
 from services.witness import Witness, WitnessFileError, WitnessInterceptor
 
 __all__ = ["RunningServer", "Service", "ServingOptions", "Telemetry", "open_channel", "run", "running", "serve"]
@@ -186,6 +187,9 @@ def run(
     except WitnessFileError as error:
         print(f"error: --witness: {error}", file=sys.stderr)
         return EXIT_FAILURE
+    except StoreOpeningError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     except BindError as error:
         print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
         return EXIT_PORT_IN_USE

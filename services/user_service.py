@@ -20,7 +20,8 @@ from generated import user_pb2, user_pb2_grpc
 from services import paging, serving
 from services.behaviors import Context
 from services.errors import request_id_reused, user_not_found
-from services.stores.memory import MemoryUserStore
+from services.stores.opening import VARIABLE as STORE_VARIABLE
+from services.stores.opening import open_user_store
 from services.stores.ports import RequestIdReusedError, UserChanges, UserDraft, UserRecord, UserStore
 from services.validation import Violations
 
@@ -147,8 +148,9 @@ def user_service(store: UserStore) -> serving.Service:
     )
 
 
-async def _serve(options: serving.ServingOptions, telemetry: serving.Telemetry, _environ: Mapping[str, str]) -> None:
-    await serving.serve(user_service(MemoryUserStore()), options, telemetry)
+async def _serve(options: serving.ServingOptions, telemetry: serving.Telemetry, environ: Mapping[str, str]) -> None:
+    async with open_user_store(environ.get(STORE_VARIABLE, ""), telemetry.tracer) as store:
+        await serving.serve(user_service(store), options, telemetry)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

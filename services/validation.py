@@ -37,9 +37,15 @@ class Violations:
         if not low <= len(value) <= high:
             self.add(field, f"must be {low} to {high} characters, is {len(value)}")
 
+    def text(self, field: str, value: str) -> None:
+        """Refuse the one character that a database's text can't hold."""
+        if "\0" in value:
+            self.add(field, "must not contain U+0000")
+
     def name(self, field: str, value: str) -> None:
         """Refuse what is no name of a user."""
         self.length(field, value, 1, 200)
+        self.text(field, value)
 
     def email(self, field: str, value: str) -> None:
         """Refuse what is no email, without quoting it."""
@@ -47,12 +53,14 @@ class Violations:
             self.length(field, value, 3, 320)
         elif value.count("@") != 1:
             self.add(field, f"must have exactly one @, has {value.count('@')}")
+        self.text(field, value)
 
     def note(self, field: str, value: str) -> None:
         """Refuse a note of more than 1 MiB."""
         size_bytes = len(value.encode())
         if size_bytes > MAX_NOTE_BYTES:
             self.add(field, f"must be at most {MAX_NOTE_BYTES} bytes in UTF-8, is {size_bytes}")
+        self.text(field, value)
 
     def amount(self, field: str, value: int) -> None:
         """Refuse an amount outside of 1 to MAX_AMOUNT_MINOR_UNITS."""

@@ -10,6 +10,8 @@ import pytest
 import structlog
 from opentelemetry import trace
 
+from tests.postgres_server import PostgresServer, postgres_server, programs
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts background jobs so, and what the tests start would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,3 +32,14 @@ def clean_context() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the session. CI installs one; elsewhere its absence skips what needs it."""
+    folder = programs()
+    if folder is None:
+        assert not os.environ.get("CI"), "CI installs PostgreSQL, and there is none"
+        pytest.skip("there is no PostgreSQL here: Debian's package is postgresql")
+    with postgres_server(folder) as server:
+        yield server

@@ -4,6 +4,7 @@ One contract suite (`tests/contract`) holds every adapter to the same behaviour.
 only when the record is kept; concurrent calls never lose an update. Positions grow with creation and are never reused,
 so a page is what comes after a position (keyset paging): a record made or deleted meanwhile moves no other to another
 page. Times are nanoseconds since the Unix epoch.
+Where a store is not in this process, every method may raise `services.errors.StoreUnavailableError`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,17 @@ from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
 Record = TypeVar("Record")
+
+
+USAGE = 2  # the exit code of a program that was told something wrong
+
+
+class StoreOpeningError(Exception):
+    """A store can't be used; the text is a sentence for the person, and holds no password."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class RequestIdReusedError(Exception):

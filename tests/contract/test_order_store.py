@@ -1,24 +1,33 @@
-"""What every adapter of OrderStore does. A new adapter is one more maker in ADAPTERS."""
+"""What every adapter of OrderStore does. A new adapter is one more of `record_stores.ADAPTERS`."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.stores.memory import MemoryOrderStore
 from services.stores.ports import OrderChanges, OrderDraft, OrderStatus, OrderStore, RequestIdReusedError
+from tests.contract.record_stores import ADAPTERS, MakeOrderStore, order_stores
 
-ADAPTERS: dict[str, Callable[..., OrderStore]] = {"memory": MemoryOrderStore}
+
+@pytest.fixture(params=ADAPTERS)
+def url(request: pytest.FixtureRequest) -> str:
+    return "" if request.param == "memory" else request.getfixturevalue("postgres").url
 
 
-@pytest.fixture(params=list(ADAPTERS))
-def store(request: pytest.FixtureRequest) -> OrderStore:
-    return ADAPTERS[request.param](clock=itertools.count(1_000).__next__)
+@pytest.fixture
+async def make_store(url: str) -> AsyncIterator[MakeOrderStore]:
+    async with order_stores(url) as make:
+        yield make
+
+
+@pytest.fixture
+async def store(make_store: MakeOrderStore) -> OrderStore:
+    return await make_store(clock=itertools.count(1_000).__next__)
 
 
 async def pages(store: OrderStore, limit: int, user_ids: Sequence[str] = ()) -> list[list[int]]:
@@ -65,8 +74,8 @@ async def test_a_request_id_with_another_draft_is_refused(store: OrderStore) -> 
         await store.created_by(OrderDraft("u-2", 75), "r-1")
 
 
-async def test_of_request_ids_the_newest_are_remembered() -> None:
-    store = MemoryOrderStore(remembered_requests=2)
+async def test_of_request_ids_the_newest_are_remembered(make_store: MakeOrderStore) -> None:
+    store = await make_store(remembered_requests=2)
     draft = OrderDraft("u-1", 75)
     made = [(await store.create(draft, request_id)).record for request_id in ("r-1", "r-2", "r-3")]
     remembered = [await store.created_by(draft, request_id) for request_id in ("r-1", "r-2", "r-3")]
@@ -99,15 +108,14 @@ async def test_pages_are_filtered_and_in_order_of_creation(store: OrderStore) ->
     wanted=st.lists(st.sampled_from("abcde"), max_size=3),
     limit=st.integers(1, 7),
 )
-@pytest.mark.parametrize("adapter", list(ADAPTERS))
-def test_pages_hold_exactly_the_orders_of_the_users(
-    adapter: str, owners: list[str], wanted: list[str], limit: int
-) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_pages_hold_exactly_the_orders_of_the_users(url: str, owners: list[str], wanted: list[str], limit: int) -> None:
     async def listed() -> list[int]:
-        store = ADAPTERS[adapter]()
-        for number, owner in enumerate(owners):
-            await store.create(OrderDraft(owner, number))
-        found = await pages(store, limit, wanted)
+        async with order_stores(url) as make_store:
+            store = await make_store()
+            for number, owner in enumerate(owners):
+                await store.create(OrderDraft(owner, number))
+            found = await pages(store, limit, wanted)
         assert all(len(page) == limit for page in found[:-1])
         return [amount for page in found for amount in page]
 
@@ -137,3 +145,25 @@ async def test_concurrent_repeats_of_a_create_make_one_order(store: OrderStore) 
     assert len({each.record.order_id for each in created}) == 1
     assert sum(each.is_new for each in created) == 1
     assert await pages(store, 10) == [[75]]
+
+
+async def test_no_order_has_an_id_that_no_store_can_hold(store: OrderStore) -> None:
+    assert await store.get("o-\0") is None
+    assert await store.update("o-\0", OrderChanges(note="x")) is None
+    assert await pages(store, 1, ["u-\0"]) == [[]]
+
+
+async def test_a_page_never_skips_an_order_that_was_being_made(store: OrderStore) -> None:
+    seen: list[int] = []
+
+    async def follow() -> None:
+        position = 0
+        while len(seen) < 40:
+            page = await store.page(position, 7)
+            seen.extend(record.amount_minor_units for record in page.records)
+            position = page.records[-1].position if page.records else position
+            await asyncio.sleep(0)
+
+    creating = (store.create(OrderDraft("u-1", number)) for number in range(40))
+    await asyncio.gather(follow(), *creating)
+    assert sorted(seen) == list(range(40))

@@ -1,30 +1,35 @@
-"""What every adapter of UserStore does. A new adapter is one more maker in ADAPTERS."""
+"""What every adapter of UserStore does. A new adapter is one more of `record_stores.ADAPTERS`."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from services.stores.memory import MemoryUserStore
 from services.stores.ports import RequestIdReusedError, UserChanges, UserDraft, UserStore
+from tests.contract.record_stores import ADAPTERS, MakeUserStore, user_stores
 
-ADAPTERS: dict[str, Callable[..., UserStore]] = {"memory": MemoryUserStore}
 ALICE = UserDraft("Alice", "alice@example.org")
 BOB = UserDraft("Bob", "bob@example.org")
 
 
-@pytest.fixture(params=list(ADAPTERS))
-def make_store(request: pytest.FixtureRequest) -> Callable[..., UserStore]:
-    return ADAPTERS[request.param]
+@pytest.fixture(params=ADAPTERS)
+def url(request: pytest.FixtureRequest) -> str:
+    return "" if request.param == "memory" else request.getfixturevalue("postgres").url
 
 
 @pytest.fixture
-def store(make_store: Callable[..., UserStore]) -> UserStore:
-    return make_store(clock=itertools.count(1_000).__next__)
+async def make_store(url: str) -> AsyncIterator[MakeUserStore]:
+    async with user_stores(url) as make:
+        yield make
+
+
+@pytest.fixture
+async def store(make_store: MakeUserStore) -> UserStore:
+    return await make_store(clock=itertools.count(1_000).__next__)
 
 
 async def positions(store: UserStore, limit: int, after: int = 0) -> list[list[str]]:
@@ -47,9 +52,9 @@ async def test_a_created_user_is_kept_with_its_times(store: UserStore) -> None:
     assert await store.get(record.user_id) == record
 
 
-async def test_ids_are_never_reused(make_store: Callable[..., UserStore]) -> None:
+async def test_ids_are_never_reused(make_store: MakeUserStore) -> None:
     ids = iter(["u-1", "u-1", "u-2"])
-    store = make_store(ids=lambda: next(ids))
+    store = await make_store(ids=lambda: next(ids))
     assert [(await store.create(ALICE)).record.user_id for _ in range(2)] == ["u-1", "u-2"]
 
 
@@ -74,8 +79,8 @@ async def test_a_request_id_with_another_draft_is_refused(store: UserStore) -> N
     assert caught.value.request_id == "r-1"
 
 
-async def test_of_request_ids_the_newest_are_remembered(make_store: Callable[..., UserStore]) -> None:
-    store = make_store(remembered_requests=2)
+async def test_of_request_ids_the_newest_are_remembered(make_store: MakeUserStore) -> None:
+    store = await make_store(remembered_requests=2)
     for request_id in ("r-1", "r-2", "r-3"):
         await store.create(ALICE, request_id)
     assert [(await store.create(ALICE, request_id)).is_new for request_id in ("r-3", "r-2", "r-1")] == [
@@ -144,3 +149,10 @@ async def test_concurrent_repeats_of_a_create_make_one_user(store: UserStore) ->
     assert len({each.record.user_id for each in created}) == 1
     assert sum(each.is_new for each in created) == 1
     assert await positions(store, 10) == [["Alice"]]
+
+
+async def test_no_user_has_an_id_that_no_store_can_hold(store: UserStore) -> None:
+    assert await store.get("u-\0") is None
+    assert await store.get_many(["u-\0"]) == {}
+    assert await store.update("u-\0", UserChanges(name="x")) is None
+    assert await store.delete("u-\0") is False

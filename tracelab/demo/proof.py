@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from otel.analysis.model import LogRecord, SpanKind, Trace
 from otel.analysis.proof import join_logs
+from otel.analysis.rpc import rpc_facts
 from otel.analysis.tree import forest_of
 from otel.query import QueryError, TraceQuery, TraceSearch
 from tracelab.stack.log_files import count_log_lines
@@ -82,7 +83,7 @@ def prove(found: ReadBack, log_files: Sequence[Path] | None) -> Proof:
         return Proof(None, len(found.traces), (), 0, 0, 0, 0, None)
     forest = forest_of(trace)
     answered = {span.parent_span_id for span in forest.spans if span.kind is SpanKind.SERVER}
-    asking = [span for span in forest.spans if span.kind is SpanKind.CLIENT]
+    asking = [span for span in forest.spans if span.kind is SpanKind.CLIENT and rpc_facts(span) is not None]
     return Proof(
         trace_id=trace.trace_id,
         traces=len(found.traces),

@@ -10,8 +10,14 @@ from otel.instrument import Telemetry, TelemetrySettings, configure
 
 SERVICE_NAME: Final = "lesson"
 EXPORT_DELAY_MS: Final = "100"
-_OF_THE_SHELL: Final = ("OTEL_", "LAB_INSTRUMENTATION", "LAB_LOGS_AS_SPAN_EVENTS", "LAB_MESSAGE_EVENTS")
-"""How the names of variables begin that set telemetry: a lesson must show the same whatever a shell has set."""
+_OF_THE_SHELL: Final = (
+    "OTEL_",
+    "LAB_INSTRUMENTATION",
+    "LAB_LOGS_AS_SPAN_EVENTS",
+    "LAB_MESSAGE_EVENTS",
+    "LAB_STORE_URL",
+)
+"""How the names of variables begin that a lesson drops: it must show the same whatever a shell has set."""
 
 
 def without_telemetry(environ: Mapping[str, str]) -> dict[str, str]:

@@ -51,6 +51,13 @@ async def test_bad_fields_of_an_order_are_named(shop: Shop) -> None:
     }
 
 
+async def test_the_one_character_that_no_database_holds_is_refused(shop: Shop) -> None:
+    request = order_pb2.CreateOrderRequest(user_id=await shop.user(), amount_minor_units=1, note="a\0b")
+    with refused() as failure:
+        await shop.orders.CreateOrder(request, timeout=TIMEOUT_S)
+    assert failure.seen.violations == {"note": "must not contain U+0000"}
+
+
 async def test_a_repeated_create_gets_the_first_answer_even_when_its_user_is_gone(shop: Shop) -> None:
     user_id = await shop.user()
     request = order_pb2.CreateOrderRequest(user_id=user_id, amount_minor_units=1, request_id=str(uuid.uuid4()))

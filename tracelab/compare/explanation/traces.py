@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from otel.analysis.model import Span, SpanKind, Trace
 from otel.analysis.reading import NO_SERVER_SPAN, WIRE_AND_QUEUES, TraceReading
-from otel.analysis.rpc import operation
+from otel.analysis.rpc import operation, rpc_facts
 from otel.analysis.tree import Forest
 from otel.query.client import TraceQuery
 from tracelab.compare.explanation.trace_parts import Part, PartKey, TraceParts
@@ -53,9 +53,9 @@ def parts_of_reading(reading: TraceReading) -> TraceParts:
 
 
 def key_of(forest: Forest, span: Span) -> PartKey:
-    """Whose time a span's own time is; a client span's is the wire's, or nobody's whose server left no span."""
+    """Whose time a span's own time is; a calling span's is the wire's, or nobody's whose server left no span."""
     part = ""
-    if span.kind is SpanKind.CLIENT:
+    if span.kind is SpanKind.CLIENT and rpc_facts(span) is not None:
         served = any(child.kind is SpanKind.SERVER for child in forest.children_of(span))
         part = WIRE_AND_QUEUES if served else NO_SERVER_SPAN
     return PartKey(span.service_name, operation(span), span.kind.name.lower(), part)

@@ -16,6 +16,7 @@ from clients.discovery.defaults import BACKEND, SERVICES
 from tracelab.stack import Stack, StackOptions, StackProcess
 
 RUNS_FOLDER = "runs"
+_OF_THE_SHELL = ("OTEL_EXPORTER_OTLP_", "LAB_STORE_URL")  # what a comparison makes goes to places of its own
 
 
 def new_run_home(lab_home: Path) -> Path:
@@ -39,7 +40,7 @@ class StackSet:
         self, home: Path, environ: Mapping[str, str], on_healthy: Callable[[StackProcess], None] = lambda _: None
     ) -> None:
         self.home = home
-        self._environ = {name: value for name, value in environ.items() if not name.startswith("OTEL_EXPORTER_OTLP_")}
+        self._environ = {name: value for name, value in environ.items() if not name.startswith(_OF_THE_SHELL)}
         self._on_healthy = on_healthy
         self._stacks = ExitStack()
         self._backend: Stack | None = None
