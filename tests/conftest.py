@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -9,12 +10,46 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from opentelemetry import trace
+from xdist.remote import Producer
+
+from tests.left_behind import LeftBehind
+from tests.work_units import WorkUnits, rank
 
 from tests.postgres_server import PostgresServer, postgres_server, programs
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts background jobs so, and what the tests start would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Look at the checkout, to compare it at the end; with several workers, where they are started from."""
+    config = session.config
+    if not is_worker(config):
+        check = LeftBehind(config.rootpath, lambda report: config.hook.pytest_runtest_logreport(report=report))
+        config.pluginmanager.register(check, "left-behind")
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process runs tests for another one (`-n`)."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WorkUnits:
+    """Let workers take whole files, but for those whose tests share nothing."""
+    return WorkUnits(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put what takes longest in front where several workers share the tests."""
+    if is_worker(config):
+        items.sort(key=lambda item: rank(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from what was imported: it is large, it stays, and passing over it takes long."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,16 @@ GENERATED = ROOT / "generated"
 NAMES = sorted(path.stem for path in PROTO.glob("*.proto"))
 
 
-def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run(*command: str, cwd: Path = ROOT, **extra: str) -> subprocess.CompletedProcess[str]:
     scripts = str(Path(sys.executable).parent)  # protoc finds its plugins there
     return subprocess.run(  # a bounded run of a tool of our own environment
-        command, cwd=cwd, capture_output=True, text=True, timeout=60, env={"PATH": f"{scripts}:/usr/bin:/bin"}
+        command, cwd=cwd, capture_output=True, text=True, timeout=60, env={"PATH": f"{scripts}:/usr/bin:/bin", **extra}
     )
 
 
 def buf(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return run(str(Path(sys.executable).with_name("buf")), *arguments, cwd=cwd)
+    with tempfile.TemporaryDirectory() as cache:  # without a home it would make its cache where it stands
+        return run(str(Path(sys.executable).with_name("buf")), *arguments, cwd=cwd, BUF_CACHE_DIR=cache)
 
 
 def protoc(out: Path, proto: Path = PROTO) -> subprocess.CompletedProcess[str]:

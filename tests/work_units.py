@@ -1,0 +1,43 @@
+"""What stays together, and what comes first, when several workers share the tests (`pytest -n`)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+SPREAD: Final = (
+    "tests/e2e/test_backend_process.py",
+    "tests/e2e/test_lab_script.py",
+    "tests/e2e/test_learn.py",
+    "tests/e2e/test_services_processes.py",
+    "tests/e2e/test_stack.py",
+    "tests/e2e/test_telemetry_export.py",
+    "tests/e2e/test_usual_ports.py",
+    "tests/unit/compare/test_simulation.py",
+)
+"""Files whose tests take seconds and share nothing: each goes to whichever worker is free."""
+
+FIRST: Final = ("tests/e2e/", "tests/browser/", "tests/unit/compare/test_simulation.py")
+"""Where what takes longest is, so that no worker is left with it at the end."""
+
+
+class WorkUnits(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Hands out whole files, in the order of collection: what a file's fixtures started is started once.
+
+    xdist's own `loadgroup` would be told by marks, but 3.8.0 writes them where pytest 9.2 no longer looks for them.
+    """
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(SPREAD) else nodeid.partition("::")[0]
+
+
+def rank(nodeid: str) -> tuple[bool, bool]:
+    """What sorts tests for their workers: whole files of what takes long, then single tests of it, then the rest."""
+    return (not nodeid.startswith(FIRST), nodeid.startswith(SPREAD))
