@@ -1,6 +1,7 @@
-"""`lab test`: ruff, mypy, buf, then pytest. Words after it go to pytest, which then runs alone.
+"""`lab test`: pytest, and beside it ruff, mypy and buf. Words after it go to pytest, which then runs alone.
 
 lab test
+lab test --quick       the checks and the unit tests, in a minute
 lab test -k demo
 lab test tests/unit
 """
@@ -8,8 +9,11 @@ lab test tests/unit
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Final
 
 from clients.errors import LabError
@@ -22,23 +26,58 @@ CHECKS: Final = (
     ("mypy", ("mypy",)),
     ("buf", ("buf", "lint", "proto")),
 )
+QUICK: Final = "--quick"
+MOST_WORKERS: Final = 12
 _NEEDED: Final = ("pytest", "mypy", "ruff")
 
 
 def run(words: list[str]) -> int:
-    """Run the checks, then the tests; with words, pytest alone with these. Gives the first failure's exit code."""
+    """Run the checks and the tests; with words, pytest alone with these. Gives the first failure's exit code."""
     if words[:1] in (["--help"], ["-h"]):
-        print(f"Usage: lab test [PYTEST OPTIONS]\n\n{__doc__}")
+        print(f"Usage: lab test [--quick] [PYTEST OPTIONS]\n\n{__doc__}")
         return 0
     if not all(importlib.util.find_spec(module) for module in _NEEDED):
         _install()
+    return _run_side_by_side(*plan(words, os.cpu_count() or 1))
+
+
+def plan(words: Sequence[str], cores: int) -> tuple[Sequence[tuple[str, Sequence[str]]], list[str]]:
+    """The checks to run, and pytest's words.
+
+    All tests together have more workers than there are cores, since many wait for processes of their own.
+    """
     if not words:
-        for name, command in CHECKS:
-            print(f"{name}: {' '.join(command)}", flush=True)
-            if subprocess.run(command, cwd=ROOT, env=tools_environ()).returncode != 0:
+        return CHECKS, ["-n", str(min(2 * cores, MOST_WORKERS))]
+    if words[0] == QUICK:
+        return CHECKS, ["-n", str(min(cores, MOST_WORKERS)), "tests/unit", *words[1:]]
+    return (), list(words)
+
+
+def _run_side_by_side(checks: Sequence[tuple[str, Sequence[str]]], words: Sequence[str]) -> int:
+    """Run checks and tests at once, and end the tests where a check finds something."""
+    if checks:
+        print(f"{', '.join(name for name, _ in checks)}: beside the tests", flush=True)
+    with ExitStack() as running:
+        started = [
+            running.enter_context(
+                subprocess.Popen(
+                    command, cwd=ROOT, env=tools_environ(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                )
+            )
+            for _, command in checks
+        ]
+        # Not through the shell's environment: pytest is to see what the person set, and to end the output.
+        tests = running.enter_context(
+            subprocess.Popen([sys.executable, "-m", "pytest", *words], cwd=ROOT, env=tools_environ())
+        )
+        for (name, command), check in zip(checks, started, strict=True):
+            said, _ = check.communicate()
+            if check.returncode != 0:
+                tests.terminate()
+                tests.wait()
+                print(said, end="", flush=True)
                 raise LabError(f"{name} found something", f"run it by itself: {' '.join(command)}")
-    # Not through the shell's environment: pytest is to see what the person set, and to end the output.
-    return subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, env=tools_environ()).returncode
+        return tests.wait()
 
 
 def _install() -> None:
