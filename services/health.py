@@ -1,7 +1,8 @@
 """gRPC's health service, whose watches end when the server stops.
 
 The library's own watches never end by themselves, so one client with health checking would make every graceful stop
-last its whole grace. Everything else is the library's.
+last its whole grace. They hear NOT_SERVING first and are ended later, with the server: a client whose watch ends asks
+again at once, and again. Everything else is the library's.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ Status = health_pb2.HealthCheckResponse
 
 
 class EndingHealthServicer(health_aio.HealthServicer):  # type: ignore[misc]  # the library has no types
-    """Says NOT_SERVING once more to each watch when the shutdown begins, and ends it."""
+    """Says NOT_SERVING to each watch when the shutdown begins, and ends them all when it is told to."""
 
     def __init__(self) -> None:
         super().__init__()
         self._changed = asyncio.Event()
-        self._is_shutting_down = False
+        self._is_ended = False
 
     async def Watch(  # noqa: N802 - the contract's name
         self,
@@ -40,7 +41,7 @@ class EndingHealthServicer(health_aio.HealthServicer):  # type: ignore[misc]  # 
             if status != last:
                 last = status
                 yield Status(status=status)
-            if self._is_shutting_down:
+            if self._is_ended:
                 return
             await changed.wait()
 
@@ -50,9 +51,13 @@ class EndingHealthServicer(health_aio.HealthServicer):  # type: ignore[misc]  # 
         self._tell_watches()
 
     async def enter_graceful_shutdown(self) -> None:
-        """Set every service to NOT_SERVING for good and end every watch."""
+        """Set every service to NOT_SERVING for good and tell every watch."""
         await super().enter_graceful_shutdown()
-        self._is_shutting_down = True
+        self._tell_watches()
+
+    def end_watches(self) -> None:
+        """End every watch, and each new one once it has heard its status."""
+        self._is_ended = True
         self._tell_watches()
 
     def _tell_watches(self) -> None:

@@ -1,12 +1,13 @@
 """Serving a gRPC service: what the three share, and what any servicer of these contracts can be served by.
 
 `run` is a whole `main()`; `running` serves inside somebody else's event loop, a lesson's or a test's. Interceptors
-stand in this order, outermost first: tracing, errors (which also writes `rpc.finished`), witness, faults. The witness
-stands there because a fault takes the handler's place, and because it shall see what was raised, not the status made
-of it.
+stand in this order, outermost first: tracing, errors (which also writes `rpc.finished`), the gate at which calls wait
+while the server stops, witness, faults. The witness stands there because a fault takes the handler's place, and
+because it shall see what was raised, not the status made of it.
 
-A stop goes: health says NOT_SERVING, open watches end, new calls are refused, calls in flight get `grace_s`; then
-channels close and telemetry is flushed, within a bound of its own.
+A stop goes as `services.drain` says, within `grace_s` in all: health says NOT_SERVING, calls are served on for a
+moment, then new ones are refused and those in flight finish; then channels close and telemetry is flushed, within a
+bound of its own.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from services.fault_text import methods_of
 from services.faults import FaultInterceptor
 from services.health import EndingHealthServicer
 from services.options import EXIT_USAGE, ChannelOption, ServingOptions, parse_options
+from services.stop_gate import StopGate, stop_gracefully
 from services.stopping import stop_at_end_of_stdin, stop_signals
 from services.stores.ports import StoreOpeningError
 from services.witness import Witness, WitnessFileError, WitnessInterceptor
@@ -63,7 +65,7 @@ class Service:
     """A servicer and what is said about it.
 
     `name` is its `service.name`; `service_names` are the fully qualified gRPC services for health and reflection;
-    `on_stopping` is called when a stop begins, so that calls without an end of their own can end.
+    `on_stopping` is called when no new call begins any more, so that calls without an end of their own can end.
     """
 
     name: str
@@ -93,9 +95,9 @@ async def running(service: Service, options: ServingOptions, telemetry: Telemetr
     Raises BindError if the port can't be had. Must not be entered inside a span: every call would start in its context.
     """
     with ExitStack() as closing:
-        errors = ErrorInterceptor(service.domain)
+        errors, gate = ErrorInterceptor(service.domain), StopGate()
         server = grpc.aio.server(
-            interceptors=_interceptors(errors, options, telemetry, closing),
+            interceptors=_interceptors([errors, gate], options, telemetry, closing),
             options=_merged([("grpc.so_reuseport", 0)], options.channel_options),
         )
         service.add_to(server)
@@ -117,18 +119,16 @@ async def running(service: Service, options: ServingOptions, telemetry: Telemetr
         try:
             yield RunningServer(address, server, health)
         finally:
-            await health.enter_graceful_shutdown()
             telemetry.server_stopping(options.grace_s)
             errors.server_stopping(options.grace_s)
-            service.on_stopping()
-            await server.stop(options.grace_s)
-            log.info("server.stopped", address=address)
+            await stop_gracefully(server, gate, health, options.grace_s, service.on_stopping)
+            log.info("server.stopped", address=address, refused_count=gate.refused_count)
 
 
 def _interceptors(
-    errors: ErrorInterceptor, options: ServingOptions, telemetry: Telemetry, closing: ExitStack
+    ours: Sequence[grpc.aio.ServerInterceptor], options: ServingOptions, telemetry: Telemetry, closing: ExitStack
 ) -> Sequence[grpc.aio.ServerInterceptor]:
-    interceptors: list[grpc.aio.ServerInterceptor] = [*telemetry.server_interceptors(), errors]
+    interceptors: list[grpc.aio.ServerInterceptor] = [*telemetry.server_interceptors(), *ours]
     if options.witness_file is not None:
         witness = Witness(options.witness_file)
         closing.callback(witness.close)

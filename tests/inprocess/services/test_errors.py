@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -16,74 +15,15 @@ from otel.instrument.settings import Instrumentation
 from services import serving
 from services.behaviors import Context
 from services.errors import NotFoundError
-from services.serving import Service, ServingOptions
+from services.serving import ServingOptions
+from tests.inprocess.services.acting import KINDS, Act, acting_service, call
 from tests.inprocess.services.shop import TIMEOUT_S, Shop, open_shop, refusal_of
 from tests.polling import eventually_async
-
-Act = Callable[[Context], Awaitable[None]]
-KINDS = ("GetOrder", "StreamOrders", "ImportOrders", "TrackOrders")
-
-
-class ActingServicer(order_pb2_grpc.OrderServiceServicer):
-    """Does the same thing in a method of each kind."""
-
-    def __init__(self, act: Act) -> None:
-        self._act = act
-
-    async def GetOrder(self, request: Any, context: Context) -> order_pb2.GetOrderResponse:
-        await self._act(context)
-        return order_pb2.GetOrderResponse()
-
-    async def StreamOrders(self, request: Any, context: Context) -> AsyncIterator[order_pb2.StreamOrdersResponse]:
-        yield order_pb2.StreamOrdersResponse()
-        await self._act(context)
-
-    async def ImportOrders(self, request_iterator: Any, context: Context) -> order_pb2.ImportOrdersResponse:
-        async for _ in request_iterator:
-            pass
-        await self._act(context)
-        return order_pb2.ImportOrdersResponse()
-
-    async def TrackOrders(
-        self, request_iterator: Any, context: Context
-    ) -> AsyncIterator[order_pb2.TrackOrdersResponse]:
-        async for _ in request_iterator:
-            yield order_pb2.TrackOrdersResponse()
-        await self._act(context)
-
-    async def CreateOrder(self, request: Any, context: Context) -> Any:
-        raise NotImplementedError
-
-    async def ListOrders(self, request: Any, context: Context) -> Any:
-        raise NotImplementedError
-
-    async def UpdateOrder(self, request: Any, context: Context) -> Any:
-        raise NotImplementedError
-
-
-async def call(stub: order_pb2_grpc.OrderServiceAsyncStub, kind: str, timeout_s: float = TIMEOUT_S) -> None:
-    """Make a call of the kind and read it to its end."""
-
-    async def requests(message: Any) -> AsyncIterator[Any]:
-        yield message
-
-    match kind:
-        case "GetOrder":
-            await stub.GetOrder(order_pb2.GetOrderRequest(), timeout=timeout_s)
-        case "ImportOrders":
-            await stub.ImportOrders(requests(order_pb2.ImportOrdersRequest()), timeout=timeout_s)
-        case "StreamOrders":
-            async for _ in stub.StreamOrders(order_pb2.StreamOrdersRequest(), timeout=timeout_s):
-                pass
-        case _:
-            async for _ in stub.TrackOrders(requests(order_pb2.TrackOrdersRequest()), timeout=timeout_s):
-                pass
 
 
 async def ending(shop: Shop, act: Act, kind: str, timeout_s: float = TIMEOUT_S) -> grpc.aio.AioRpcError:
     """Serve `act` in this shop and return how a call of the kind failed."""
-    service = Service("order", (), partial(order_pb2_grpc.add_OrderServiceServicer_to_server, ActingServicer(act)))
-    async with serving.running(service, ServingOptions(grace_s=0.0), shop.telemetry) as server:
+    async with serving.running(acting_service(act), ServingOptions(grace_s=0.0), shop.telemetry) as server:
         channel = shop.telemetry.insecure_channel(server.address)
         try:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -182,9 +122,7 @@ async def test_without_a_trace_the_answer_points_to_the_log() -> None:
 
 
 async def test_a_client_that_cancels_is_finished_as_cancelled(shop: Shop) -> None:
-    service = Service(
-        "order", (), partial(order_pb2_grpc.add_OrderServiceServicer_to_server, ActingServicer(never_return))
-    )
+    service = acting_service(never_return)
     async with serving.running(service, ServingOptions(grace_s=0.0), shop.telemetry) as server:
         channel = shop.telemetry.insecure_channel(server.address)
         stream = order_pb2_grpc.OrderServiceStub(channel).StreamOrders(

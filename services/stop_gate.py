@@ -1,0 +1,150 @@
+"""Where calls wait while their server stops: the asyncio side of `services.drain`.
+
+Stands inside the errors interceptor, so that a refusal is a status with its reason, a line and a span like any other,
+and outside the witness and the faults, which see only calls that began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Self
+
+import grpc
+
+from services.behaviors import CallScope, Context, Continuation, Handler, WrappedHandlers
+from services.drain import TICK_S, DrainBounds, Phase, QuietWait, Traffic
+from services.errors import UnavailableError
+from services.health import EndingHealthServicer
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# Health and reflection are answered in every phase; they are counted all the same.
+UNGATED_PREFIX = "/grpc."
+# A held call keeps at least this share of what is left of its deadline, so that holding never uses it up.
+HELD_SHARE = 0.5
+
+
+class StopGate(grpc.aio.ServerInterceptor):
+    """Lets calls pass while the server serves, and holds them while it closes. Belongs to one server and its loop.
+
+    `held_count` calls wait at it now; `refused_count` were never begun, since it closed.
+    """
+
+    def __init__(self) -> None:
+        self._traffic = Traffic()
+        self._phase = Phase.SERVING
+        self._stopped = asyncio.Event()
+        self._wrapped = WrappedHandlers()
+        self.held_count = 0
+        self.refused_count = 0
+
+    async def intercept_service(
+        self,
+        continuation: Continuation,
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Count the call and let its handler wait at the gate."""
+        self._traffic.note()
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(UNGATED_PREFIX):
+            return handler
+        return self._wrapped.wrap(method, handler, lambda context: _Passage(self, context))
+
+    async def lame_duck(self, bound_s: float) -> None:
+        """Serve on until nothing comes in any more, or for `bound_s`."""
+        self._phase = Phase.LAME_DUCK
+        await self._quiet(bound_s)
+
+    async def close(self, bound_s: float) -> None:
+        """Hold what comes in and what ends from now on; return when it is quiet, or after `bound_s`."""
+        self._phase = Phase.CLOSING
+        await self._quiet(bound_s)
+
+    async def stop(
+        self, stop_server: Callable[[], Coroutine[None, None, None]], on_stopped: Callable[[], None]
+    ) -> None:
+        """Stop the server by `stop_server`; once its first step, core's shutdown, is done, answer what is held."""
+        stopping = asyncio.create_task(stop_server(), name="stop-server")
+        await asyncio.sleep(0)  # the task was made before this, so its first step runs first
+        self._phase = Phase.STOPPED
+        self._stopped.set()
+        on_stopped()
+        await stopping
+
+    async def _quiet(self, bound_s: float) -> None:
+        wait = QuietWait(self._traffic, bound_s)
+        while not wait.is_over():
+            await asyncio.sleep(TICK_S)
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether no new call begins."""
+        return self._phase in {Phase.CLOSING, Phase.STOPPED}
+
+    async def hold(self, context: Context) -> None:
+        """Wait until the stop has begun, but never so long that the call's deadline passes here."""
+        # Unlike the stub says, grpc.aio gives None where the caller set no deadline.
+        left_s: float | None = context.time_remaining()
+        self.held_count += 1
+        try:
+            async with asyncio.timeout(None if left_s is None else left_s * HELD_SHARE):
+                await self._stopped.wait()
+        except TimeoutError:
+            pass  # it is answered before the stop: its caller's next call may still come in
+        finally:
+            self.held_count -= 1
+
+    def answered(self) -> None:
+        """Take note that an answer goes out."""
+        self._traffic.note()
+
+
+async def stop_gracefully(
+    server: grpc.aio.Server,
+    gate: StopGate,
+    health: EndingHealthServicer,
+    grace_s: float,
+    on_closing: Callable[[], None],
+) -> None:
+    """Stop a server as `services.drain` says, within `grace_s` in all; `on_closing` ends what has no end of its own."""
+    cut_off_s = time.monotonic() + grace_s
+    bounds = DrainBounds.within(grace_s)
+    await health.enter_graceful_shutdown()
+    await gate.lame_duck(bounds.lame_duck_s)
+    on_closing()
+    await gate.close(bounds.closing_s)
+    await gate.stop(lambda: server.stop(max(cut_off_s - time.monotonic(), 0.0)), health.end_watches)
+
+
+class _Passage(CallScope):
+    """One call at the gate: on its way in, and on its way out."""
+
+    __slots__ = ("_context", "_gate")
+
+    def __init__(self, gate: StopGate, context: Context) -> None:
+        self._gate = gate
+        self._context = context
+
+    async def __aenter__(self) -> Self:
+        if self._gate.is_shut:
+            self._gate.refused_count += 1
+            await self._gate.hold(self._context)
+            self._gate.answered()
+            raise server_stopping()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        if self._gate.is_shut and not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            await self._gate.hold(self._context)
+        self._gate.answered()
+
+
+def server_stopping() -> UnavailableError:
+    """Say that no call begins here any more."""
+    return UnavailableError("SERVER_STOPPING", "the service is stopping and did not begin this call; call again")

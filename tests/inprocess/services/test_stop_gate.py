@@ -1,0 +1,164 @@
+"""What calls meet at a server that stops: a refusal that says so, the answer that they earned, and never CANCELLED."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.trace import SpanKind
+
+from generated import order_pb2, order_pb2_grpc
+from otel.instrument import semconv
+from otel.instrument.testing import span_named
+from services.error_interceptor import ErrorInterceptor
+from services.health import EndingHealthServicer
+from services.stop_gate import StopGate
+from tests.inprocess.services.acting import KINDS, Act, acting_service, call
+from tests.inprocess.services.shop import TIMEOUT_S, Shop, refusal_of
+from tests.polling import eventually_async
+
+CALLER_COUNT = 50
+
+
+@dataclass
+class GatedServer:
+    """A server whose stop the test takes step by step."""
+
+    gate: StopGate
+    server: grpc.aio.Server
+    channel: grpc.aio.Channel
+    calls: Counter[str]
+
+    @property
+    def stub(self) -> order_pb2_grpc.OrderServiceAsyncStub:
+        return order_pb2_grpc.OrderServiceStub(self.channel)
+
+    async def stop(self) -> None:
+        await self.gate.stop(lambda: self.server.stop(TIMEOUT_S), lambda: None)
+
+
+@asynccontextmanager
+async def gated(shop: Shop, act: Act) -> AsyncIterator[GatedServer]:
+    calls: Counter[str] = Counter()
+
+    async def counted(context: object) -> None:
+        calls["begun"] += 1
+        await act(context)  # type: ignore[arg-type]  # passed through as it came
+        calls["ended"] += 1
+
+    gate = StopGate()
+    server = grpc.aio.server(
+        interceptors=[*shop.telemetry.server_interceptors(), ErrorInterceptor("order.tracelab"), gate]
+    )
+    acting_service(counted).add_to(server)
+    health_pb2_grpc.add_HealthServicer_to_server(EndingHealthServicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    channel = shop.telemetry.insecure_channel(f"127.0.0.1:{port}")
+    try:
+        yield GatedServer(gate, server, channel, calls)
+    finally:
+        await channel.close()
+        await server.stop(None)
+
+
+async def answer_at_once(_context: object) -> None:
+    pass
+
+
+async def waiting(gate: StopGate) -> bool:
+    return gate.held_count == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_call_that_comes_while_the_server_closes_never_begins_and_is_told_so(shop: Shop, kind: str) -> None:
+    async with gated(shop, answer_at_once) as running:
+        await running.gate.close(0)
+        held = asyncio.ensure_future(call(running.stub, kind))
+        await eventually_async(lambda: waiting(running.gate))
+        await running.stop()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await held
+    refusal = refusal_of(caught.value)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING")
+    assert running.calls == {}
+    assert running.gate.refused_count == 1
+    (line,) = shop.events("rpc.finished")
+    assert (line["status_code"], line["reason"]) == ("UNAVAILABLE", "SERVER_STOPPING")
+    served = [span for span in shop.telemetry.spans() if span.kind is SpanKind.SERVER]
+    span = span_named(served, f"tracelab.order.v1.OrderService/{kind}")
+    assert span.attributes is not None
+    assert span.attributes[semconv.RPC_RESPONSE_STATUS_CODE] == "UNAVAILABLE"
+    assert span.status.description == refusal.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_call_that_ends_while_the_server_closes_is_answered_once_the_stop_has_begun(
+    shop: Shop, kind: str
+) -> None:
+    entered, released = asyncio.Event(), asyncio.Event()
+
+    async def act(_context: object) -> None:
+        entered.set()
+        await released.wait()
+
+    async with gated(shop, act) as running:
+        answered = asyncio.ensure_future(call(running.stub, kind))
+        await entered.wait()
+        await running.gate.close(0)
+        released.set()
+        await eventually_async(lambda: waiting(running.gate))
+        assert running.calls == {"begun": 1, "ended": 1}
+        assert not answered.done()
+        await running.stop()
+        await answered
+
+
+async def test_a_refused_call_does_not_miss_its_deadline_at_the_gate(shop: Shop) -> None:
+    async with gated(shop, answer_at_once) as running:
+        await running.gate.close(0)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(running.stub, "GetOrder", timeout_s=1.0)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_health_is_answered_while_the_server_closes(shop: Shop) -> None:
+    async with gated(shop, answer_at_once) as running:
+        await running.gate.close(0)
+        stub = health_pb2_grpc.HealthStub(running.channel)
+        response = await stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+    assert response.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_callers_who_never_pause_are_all_told_and_none_is_cancelled(shop: Shop) -> None:
+    codes: Counter[str] = Counter()
+    stopped = asyncio.Event()
+
+    async def keep_calling(running: GatedServer) -> None:
+        while not stopped.is_set():
+            try:
+                await running.stub.GetOrder(order_pb2.GetOrderRequest(), timeout=TIMEOUT_S)
+                codes["OK"] += 1
+            except grpc.aio.AioRpcError as error:
+                codes[error.code().name] += 1
+
+    async def every_caller_was_answered() -> bool:
+        return codes["OK"] > CALLER_COUNT
+
+    async with gated(shop, answer_at_once) as running, asyncio.TaskGroup() as callers:
+        for _ in range(CALLER_COUNT):
+            callers.create_task(keep_calling(running))
+        await eventually_async(every_caller_was_answered)
+        await running.gate.lame_duck(0)
+        await running.gate.close(TIMEOUT_S)
+        await running.stop()
+        stopped.set()
+    assert set(codes) == {"OK", "UNAVAILABLE"}
+    assert codes["OK"] == running.calls["ended"]
+    assert codes["UNAVAILABLE"] >= CALLER_COUNT

@@ -1,0 +1,65 @@
+"""When a server may be stopped: quiet ends a wait, noise and a late look do not, and the bound always does."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.drain import QUIET_S, TICK_S, DrainBounds, QuietWait, Traffic
+
+
+class HandWoundClock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def ticks_until_over(wait: QuietWait, clock: HandWoundClock, traffic: Traffic, noisy_ticks: int = 0) -> int:
+    for tick in range(10_000):
+        if wait.is_over():
+            return tick
+        clock.now_s += TICK_S
+        if tick < noisy_ticks:
+            traffic.note()
+    raise AssertionError("the wait is never over")
+
+
+def test_a_server_that_has_been_quiet_need_not_wait() -> None:
+    clock = HandWoundClock()
+    traffic = Traffic(clock)
+    clock.now_s += 2 * QUIET_S
+    assert QuietWait(traffic, 1.0, clock).is_over()
+
+
+def test_a_wait_is_over_when_the_last_call_is_a_moment_ago() -> None:
+    clock = HandWoundClock()
+    traffic = Traffic(clock)
+    quiet_ticks = round(QUIET_S / TICK_S)
+    assert ticks_until_over(QuietWait(traffic, 1.0, clock), clock, traffic, noisy_ticks=7) in {
+        7 + quiet_ticks,
+        8 + quiet_ticks,  # the sum of ticks may fall short of the moment by a rounding
+    }
+
+
+def test_a_wait_under_calls_without_end_is_over_at_its_bound() -> None:
+    clock = HandWoundClock()
+    traffic = Traffic(clock)
+    wait = QuietWait(traffic, 1.0, clock)
+    ticks_until_over(wait, clock, traffic, noisy_ticks=10_000)
+    assert 101.0 <= clock.now_s <= 101.0 + 2 * TICK_S
+
+
+def test_a_look_that_comes_late_is_no_quiet_because_what_came_in_meanwhile_was_not_seen() -> None:
+    clock = HandWoundClock()
+    wait = QuietWait(Traffic(clock), 1.0, clock)
+    clock.now_s += 2 * QUIET_S
+    assert not wait.is_over()
+
+
+@pytest.mark.parametrize("grace_s", [0.0, 0.1, 1.0, 5.0, 60.0])
+def test_most_of_the_grace_is_left_to_the_calls_in_hand(grace_s: float) -> None:
+    bounds = DrainBounds.within(grace_s)
+    assert bounds.lame_duck_s + bounds.closing_s <= grace_s / 2
