@@ -20,9 +20,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# A caller's next call is here within this time of its last answer: a round trip and the caller's own work.
-QUIET_S = 0.05
-# Of the time that a stop may take, each of the two waits gets no more than this share.
+# A caller's next call is here within this time of its last answer: a round trip, and a busy caller's own work.
+QUIET_S = 0.15
+# Of the time that a stop may take, each of the two waits gets no more than this share. On a machine that is too busy
+# for this process, time that it did not get does not count towards the bounds below, but towards this one.
 WAIT_SHARE = 0.25
 LONGEST_LAME_DUCK_S = 0.5
 LONGEST_CLOSING_S = 0.5
@@ -41,17 +42,17 @@ class Phase(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class DrainBounds:
-    """How long the two waits before a stop may last at most; quiet ends either at once."""
+class WaitBound:
+    """How long a wait for quiet may last: `awake_s` of time in which this process ran, `elapsed_s` in all."""
 
-    lame_duck_s: float
-    closing_s: float
+    awake_s: float
+    elapsed_s: float
 
     @classmethod
-    def within(cls, grace_s: float) -> DrainBounds:
-        """Return bounds that leave most of `grace_s` to the calls in hand."""
-        share_s = grace_s * WAIT_SHARE
-        return cls(min(LONGEST_LAME_DUCK_S, share_s), min(LONGEST_CLOSING_S, share_s))
+    def within(cls, grace_s: float, awake_s: float) -> WaitBound:
+        """Return a bound that leaves most of `grace_s` to the calls in hand."""
+        elapsed_s = grace_s * WAIT_SHARE
+        return cls(min(awake_s, elapsed_s), elapsed_s)
 
 
 class Traffic:
@@ -73,16 +74,21 @@ class Traffic:
 class QuietWait:
     """One wait for quiet: ask `is_over` after each tick of `TICK_S` that was slept."""
 
-    def __init__(self, traffic: Traffic, bound_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, traffic: Traffic, bound: WaitBound, clock: Callable[[], float] = time.monotonic) -> None:
         self._traffic = traffic
         self._clock = clock
         self._ticked_s = clock()
-        self._until_s = self._ticked_s + bound_s
+        self._awake_until_s = bound.awake_s
+        self._until_s = self._ticked_s + bound.elapsed_s
+        self._awake_s = 0.0
 
     def is_over(self) -> bool:
         """Tell whether it has been quiet for `QUIET_S`, or the bound is reached."""
         now_s = self._clock()
-        if now_s - self._ticked_s > TICK_S + LATE_S:
+        tick_s = now_s - self._ticked_s
+        if tick_s > TICK_S + LATE_S:
             self._traffic.note()
         self._ticked_s = now_s
-        return now_s >= self._until_s or self._traffic.quiet_for_s() >= QUIET_S
+        self._awake_s += min(tick_s, TICK_S + LATE_S)
+        is_bound_reached = self._awake_s >= self._awake_until_s or now_s >= self._until_s
+        return is_bound_reached or self._traffic.quiet_for_s() >= QUIET_S

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import grpc
 
 from services.behaviors import CallScope, Context, Continuation, Handler, WrappedHandlers
-from services.drain import TICK_S, DrainBounds, Phase, QuietWait, Traffic
+from services.drain import LONGEST_CLOSING_S, LONGEST_LAME_DUCK_S, TICK_S, Phase, QuietWait, Traffic, WaitBound
 from services.errors import UnavailableError
 from services.health import EndingHealthServicer
 
@@ -54,15 +54,15 @@ class StopGate(grpc.aio.ServerInterceptor):
             return handler
         return self._wrapped.wrap(method, handler, lambda context: _Passage(self, context))
 
-    async def lame_duck(self, bound_s: float) -> None:
-        """Serve on until nothing comes in any more, or for `bound_s`."""
+    async def lame_duck(self, bound: WaitBound) -> None:
+        """Serve on until nothing comes in any more, or until `bound`."""
         self._phase = Phase.LAME_DUCK
-        await self._quiet(bound_s)
+        await self._quiet(bound)
 
-    async def close(self, bound_s: float) -> None:
-        """Hold what comes in and what ends from now on; return when it is quiet, or after `bound_s`."""
+    async def close(self, bound: WaitBound) -> None:
+        """Hold what comes in and what ends from now on; return when it is quiet, or at `bound`."""
         self._phase = Phase.CLOSING
-        await self._quiet(bound_s)
+        await self._quiet(bound)
 
     async def stop(
         self, stop_server: Callable[[], Coroutine[None, None, None]], on_stopped: Callable[[], None]
@@ -75,8 +75,8 @@ class StopGate(grpc.aio.ServerInterceptor):
         on_stopped()
         await stopping
 
-    async def _quiet(self, bound_s: float) -> None:
-        wait = QuietWait(self._traffic, bound_s)
+    async def _quiet(self, bound: WaitBound) -> None:
+        wait = QuietWait(self._traffic, bound)
         while not wait.is_over():
             await asyncio.sleep(TICK_S)
 
@@ -112,11 +112,10 @@ async def stop_gracefully(
 ) -> None:
     """Stop a server as `services.drain` says, within `grace_s` in all; `on_closing` ends what has no end of its own."""
     cut_off_s = time.monotonic() + grace_s
-    bounds = DrainBounds.within(grace_s)
     await health.enter_graceful_shutdown()
-    await gate.lame_duck(bounds.lame_duck_s)
+    await gate.lame_duck(WaitBound.within(grace_s, LONGEST_LAME_DUCK_S))
     on_closing()
-    await gate.close(bounds.closing_s)
+    await gate.close(WaitBound.within(grace_s, LONGEST_CLOSING_S))
     await gate.stop(lambda: server.stop(max(cut_off_s - time.monotonic(), 0.0)), health.end_watches)
 
 

@@ -61,7 +61,7 @@ async def open_shop(
     instrumentation: Instrumentation = "corrected",
     witness_folder: Path | None = None,
 ) -> AsyncIterator[Shop]:
-    options = options or ServingOptions(grace_s=1.0)
+    options = options or ServingOptions(grace_s=0.2)
     settings = TelemetrySettings(service_name="shop", log_to_stdout=False, instrumentation=instrumentation)
     telemetry = in_memory_telemetry(settings)
     telemetry.take_over_logging()

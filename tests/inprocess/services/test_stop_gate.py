@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
 from generated import order_pb2, order_pb2_grpc
 from otel.instrument import semconv
-from otel.instrument.testing import span_named
+from services.drain import WaitBound
 from services.error_interceptor import ErrorInterceptor
 from services.health import EndingHealthServicer
 from services.stop_gate import StopGate
@@ -24,6 +25,7 @@ from tests.inprocess.services.shop import TIMEOUT_S, Shop, refusal_of
 from tests.polling import eventually_async
 
 CALLER_COUNT = 50
+AT_ONCE = WaitBound(0.0, 0.0)
 
 
 @dataclass
@@ -76,10 +78,14 @@ async def waiting(gate: StopGate) -> bool:
     return gate.held_count == 1
 
 
+async def served(shop: Shop) -> list[ReadableSpan]:
+    return [span for span in shop.telemetry.spans() if span.kind is SpanKind.SERVER]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_call_that_comes_while_the_server_closes_never_begins_and_is_told_so(shop: Shop, kind: str) -> None:
     async with gated(shop, answer_at_once) as running:
-        await running.gate.close(0)
+        await running.gate.close(AT_ONCE)
         held = asyncio.ensure_future(call(running.stub, kind))
         await eventually_async(lambda: waiting(running.gate))
         await running.stop()
@@ -91,8 +97,8 @@ async def test_a_call_that_comes_while_the_server_closes_never_begins_and_is_tol
     assert running.gate.refused_count == 1
     (line,) = shop.events("rpc.finished")
     assert (line["status_code"], line["reason"]) == ("UNAVAILABLE", "SERVER_STOPPING")
-    served = [span for span in shop.telemetry.spans() if span.kind is SpanKind.SERVER]
-    span = span_named(served, f"tracelab.order.v1.OrderService/{kind}")
+    (span,) = await eventually_async(lambda: served(shop))
+    assert span.name == f"tracelab.order.v1.OrderService/{kind}"
     assert span.attributes is not None
     assert span.attributes[semconv.RPC_RESPONSE_STATUS_CODE] == "UNAVAILABLE"
     assert span.status.description == refusal.message
@@ -111,7 +117,7 @@ async def test_a_call_that_ends_while_the_server_closes_is_answered_once_the_sto
     async with gated(shop, act) as running:
         answered = asyncio.ensure_future(call(running.stub, kind))
         await entered.wait()
-        await running.gate.close(0)
+        await running.gate.close(AT_ONCE)
         released.set()
         await eventually_async(lambda: waiting(running.gate))
         assert running.calls == {"begun": 1, "ended": 1}
@@ -122,7 +128,7 @@ async def test_a_call_that_ends_while_the_server_closes_is_answered_once_the_sto
 
 async def test_a_refused_call_does_not_miss_its_deadline_at_the_gate(shop: Shop) -> None:
     async with gated(shop, answer_at_once) as running:
-        await running.gate.close(0)
+        await running.gate.close(AT_ONCE)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(running.stub, "GetOrder", timeout_s=1.0)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -130,7 +136,7 @@ async def test_a_refused_call_does_not_miss_its_deadline_at_the_gate(shop: Shop)
 
 async def test_health_is_answered_while_the_server_closes(shop: Shop) -> None:
     async with gated(shop, answer_at_once) as running:
-        await running.gate.close(0)
+        await running.gate.close(AT_ONCE)
         stub = health_pb2_grpc.HealthStub(running.channel)
         response = await stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
     assert response.status == health_pb2.HealthCheckResponse.SERVING
@@ -155,8 +161,8 @@ async def test_callers_who_never_pause_are_all_told_and_none_is_cancelled(shop: 
         for _ in range(CALLER_COUNT):
             callers.create_task(keep_calling(running))
         await eventually_async(every_caller_was_answered)
-        await running.gate.lame_duck(0)
-        await running.gate.close(TIMEOUT_S)
+        await running.gate.lame_duck(AT_ONCE)
+        await running.gate.close(WaitBound(TIMEOUT_S, TIMEOUT_S))
         await running.stop()
         stopped.set()
     assert set(codes) == {"OK", "UNAVAILABLE"}

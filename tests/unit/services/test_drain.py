@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.drain import QUIET_S, TICK_S, DrainBounds, QuietWait, Traffic
+from services.drain import QUIET_S, TICK_S, QuietWait, Traffic, WaitBound
+
+ONE_SECOND = WaitBound(1.0, 1.0)
 
 
 class HandWoundClock:
@@ -31,14 +33,14 @@ def test_a_server_that_has_been_quiet_need_not_wait() -> None:
     clock = HandWoundClock()
     traffic = Traffic(clock)
     clock.now_s += 2 * QUIET_S
-    assert QuietWait(traffic, 1.0, clock).is_over()
+    assert QuietWait(traffic, ONE_SECOND, clock).is_over()
 
 
 def test_a_wait_is_over_when_the_last_call_is_a_moment_ago() -> None:
     clock = HandWoundClock()
     traffic = Traffic(clock)
     quiet_ticks = round(QUIET_S / TICK_S)
-    assert ticks_until_over(QuietWait(traffic, 1.0, clock), clock, traffic, noisy_ticks=7) in {
+    assert ticks_until_over(QuietWait(traffic, ONE_SECOND, clock), clock, traffic, noisy_ticks=7) in {
         7 + quiet_ticks,
         8 + quiet_ticks,  # the sum of ticks may fall short of the moment by a rounding
     }
@@ -47,19 +49,34 @@ def test_a_wait_is_over_when_the_last_call_is_a_moment_ago() -> None:
 def test_a_wait_under_calls_without_end_is_over_at_its_bound() -> None:
     clock = HandWoundClock()
     traffic = Traffic(clock)
-    wait = QuietWait(traffic, 1.0, clock)
+    wait = QuietWait(traffic, ONE_SECOND, clock)
     ticks_until_over(wait, clock, traffic, noisy_ticks=10_000)
     assert 101.0 <= clock.now_s <= 101.0 + 2 * TICK_S
 
 
 def test_a_look_that_comes_late_is_no_quiet_because_what_came_in_meanwhile_was_not_seen() -> None:
     clock = HandWoundClock()
-    wait = QuietWait(Traffic(clock), 1.0, clock)
+    wait = QuietWait(Traffic(clock), ONE_SECOND, clock)
     clock.now_s += 2 * QUIET_S
     assert not wait.is_over()
 
 
+def test_time_that_the_process_did_not_get_counts_only_towards_the_whole() -> None:
+    clock = HandWoundClock()
+    wait = QuietWait(Traffic(clock), WaitBound(awake_s=1.0, elapsed_s=60.0), clock)
+    for _ in range(20):
+        clock.now_s += 1.0
+        assert not wait.is_over()
+
+
+def test_a_process_that_gets_hardly_any_time_waits_no_longer_than_the_whole() -> None:
+    clock = HandWoundClock()
+    wait = QuietWait(Traffic(clock), WaitBound(awake_s=1.0, elapsed_s=10.0), clock)
+    clock.now_s += 10.0
+    assert wait.is_over()
+
+
 @pytest.mark.parametrize("grace_s", [0.0, 0.1, 1.0, 5.0, 60.0])
 def test_most_of_the_grace_is_left_to_the_calls_in_hand(grace_s: float) -> None:
-    bounds = DrainBounds.within(grace_s)
-    assert bounds.lame_duck_s + bounds.closing_s <= grace_s / 2
+    bound = WaitBound.within(grace_s, awake_s=0.5)
+    assert bound.awake_s <= bound.elapsed_s <= grace_s / 4
