@@ -84,7 +84,7 @@ class OrderServicer(order_pb2_grpc.OrderServiceServicer):
     async def _require_user(self, user_id: str, deadline: Deadline) -> None:
         try:
             with passing_on("UserService"):
-                await self._users.GetUser(user_pb2.GetUserRequest(user_id=user_id), timeout=deadline.left_s())
+                await self._users.GetUser(user_pb2.GetUserRequest(user_id=user_id), timeout=deadline.timeout_s())
         except UpstreamError as error:
             if error.code is not grpc.StatusCode.NOT_FOUND:
                 raise

@@ -53,7 +53,7 @@ class Backends:
         """Return one user."""
         with passing_on("UserService"):
             request = user_pb2.GetUserRequest(user_id=user_id)
-            return (await self.users.GetUser(request, timeout=self.deadline.left_s())).user
+            return (await self.users.GetUser(request, timeout=self.deadline.timeout_s())).user
 
     async def user_names(self, user_ids: Sequence[str]) -> dict[str, str]:
         """Return names by id, of these users (one BatchGetUsers) or, without ids, of all (pages of ListUsers)."""
@@ -61,14 +61,14 @@ class Backends:
             return {user.user_id: user.name async for user in self._all_users()}
         with passing_on("UserService"):
             request = user_pb2.BatchGetUsersRequest(user_ids=user_ids)
-            response = await self.users.BatchGetUsers(request, timeout=self.deadline.left_s())
+            response = await self.users.BatchGetUsers(request, timeout=self.deadline.timeout_s())
         return {user.user_id: user.name for user in response.users}
 
     async def _all_users(self) -> AsyncGenerator[user_pb2.User, None]:
         request = user_pb2.ListUsersRequest(page_size=MAX_PAGE_SIZE)
         while True:
             with passing_on("UserService"):
-                response = await self.users.ListUsers(request, timeout=self.deadline.left_s())
+                response = await self.users.ListUsers(request, timeout=self.deadline.timeout_s())
             for user in response.users:
                 yield user
             if not response.next_page_token:
@@ -80,7 +80,7 @@ class Backends:
         request = order_pb2.ListOrdersRequest(user_ids=user_ids, page_size=MAX_PAGE_SIZE)
         while True:
             with passing_on("OrderService"):
-                response = await self.orders.ListOrders(request, timeout=self.deadline.left_s())
+                response = await self.orders.ListOrders(request, timeout=self.deadline.timeout_s())
             for order in response.orders:
                 yield order
             if not response.next_page_token:
@@ -91,7 +91,7 @@ class Backends:
         """Yield these users' orders, or without ids all, by one StreamOrders."""
         request = order_pb2.StreamOrdersRequest(user_ids=user_ids)
         with passing_on("OrderService"):
-            call = self.orders.StreamOrders(request, timeout=self.deadline.left_s())
+            call = self.orders.StreamOrders(request, timeout=self.deadline.timeout_s())
             try:
                 async for response in call:
                     yield response.order
