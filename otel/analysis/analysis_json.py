@@ -1,8 +1,8 @@
 """What is known about a trace, as JSON: the one body that the page, exports and `--json` show.
 
 Nanoseconds and 64-bit integers are strings, ids hex; the second of different spans that were sent under one id is
-`ID_1`. Times are after clock skew was corrected; `clockSkew.shifts` says by how much each span, and the log records in
-it, were moved.
+`ID_1`, and a log record names that of its service. Times are after clock skew was corrected; `clockSkew.shifts` says by
+how much each span, and the log records in it, were moved. A span without a time has `hasTime` false and no length.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def reading_to_json(reading: TraceReading) -> JsonObject:
         "errorSpanCount": sum(span.is_error for span in spans),
         "logCount": len(reading.logs),
         "services": list(reading.services),
-        "orphanSpanIds": [span.span_id for span in reading.forest.orphans],
+        "orphanSpanIds": [span.span_id for span in _orphans(reading)],
+        "circleSpanIds": [span.span_id for span in reading.forest.circles],
         "summary": summary_sentence(reading),
         "clockSkew": {
             "shifts": [
@@ -69,7 +70,10 @@ def reading_to_json(reading: TraceReading) -> JsonObject:
         "calls": _calls(reading),
         "operations": _operations(reading),
         "sequence": _sequence(reading),
-        "logs": [log_to_json(record) for record in sorted(reading.logs, key=lambda record: record.time_unix_nano)],
+        "logs": [
+            log_to_json(record) | _own_span(reading, record)
+            for record in sorted(reading.logs, key=lambda record: record.time_unix_nano)
+        ],
     }
 
 
@@ -98,12 +102,21 @@ def _spans(reading: TraceReading) -> list[JsonObject]:
     for step in reading.path.steps:
         segment = {"startTimeUnixNano": str(step.start_time_unix_nano), "endTimeUnixNano": str(step.end_time_unix_nano)}
         segments.setdefault(step.span.span_id, []).append(segment)
-    orphan_ids = {span.span_id for span in reading.forest.orphans}
+    orphan_ids = {span.span_id for span in _orphans(reading)}
+    circle_ids = {span.span_id for span in reading.forest.circles}
     return [
         _span(reading, span, depth)
-        | {"isOrphan": span.span_id in orphan_ids, "criticalSegments": segments.get(span.span_id, [])}
+        | {
+            "isOrphan": span.span_id in orphan_ids,
+            "opensCircle": span.span_id in circle_ids,
+            "criticalSegments": segments.get(span.span_id, []),
+        }
         for span, depth in reading.forest.depth_first()
     ]
+
+
+def _orphans(reading: TraceReading) -> list[Span]:
+    return [span for span in reading.forest.orphans if span not in reading.forest.circles]
 
 
 def _span(reading: TraceReading, span: Span, depth: int) -> JsonObject:
@@ -124,7 +137,8 @@ def _span(reading: TraceReading, span: Span, depth: int) -> JsonObject:
         "statusMessage": span.status_message,
         "startTimeUnixNano": str(span.start_time_unix_nano),
         "endTimeUnixNano": str(span.end_time_unix_nano),
-        "offsetNano": str(span.start_time_unix_nano - reading.start_time_unix_nano),
+        "hasTime": span.has_time,
+        "offsetNano": str(span.start_time_unix_nano - reading.start_time_unix_nano if span.has_time else 0),
         "durationNano": str(span.duration_ns),
         "selfTimeNano": str(reading.self_time_ns[span.span_id]),
         "criticalTimeNano": str(reading.critical_time_ns.get(span.span_id, 0)),
@@ -231,6 +245,11 @@ def log_to_json(record: LogRecord) -> JsonObject:
         "uid": record_uid(record),
         "fromSpanEvent": is_from_span_event(record),
     }
+
+
+def _own_span(reading: TraceReading, record: LogRecord) -> JsonObject:
+    span = reading.forest.span_of(record)
+    return {"spanId": span.span_id} if span else {}
 
 
 def _text_or_none(value: int | None) -> str | None:

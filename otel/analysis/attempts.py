@@ -44,6 +44,6 @@ def _attempts(forest: Forest, client: Span) -> tuple[Attempt, ...]:
         facts = rpc_facts(span)
         told = facts.previous_attempts if facts else None
         before = attempts[-1].server_span if attempts else None
-        wait_ns = max(0, span.start_time_unix_nano - before.end_time_unix_nano) if before else 0
+        wait_ns = max(0, span.start_time_unix_nano - before.end_time_unix_nano) if before and before.has_time else 0
         attempts.append(Attempt(span, len(attempts) + 1 if told is None else told + 1, wait_ns))
     return tuple(attempts)

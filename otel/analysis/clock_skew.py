@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from otel.analysis.model import Span, Trace
+from otel.analysis.model import Span, Trace, start_order
 from otel.analysis.tree import Forest, forest_of
 
 HOST_ATTRIBUTES = ("host.id", "host.ip", "host.name")
@@ -40,16 +40,15 @@ class SkewCorrection:
 def correct_clock_skew(trace: Trace) -> SkewCorrection:
     """Move the spans whose host differs from their parent's and which lie outside it; descendants follow.
 
-    A child longer than its parent is only kept from starting before it; else it is centred. Where a host is unknown
-    nothing moves. Pure; O(n log n).
+    A child longer than its parent is only kept from starting before it; else it is centred. Where a host or a time is
+    unknown nothing moves. Pure; O(n log n).
     """
     forest = forest_of(trace)
     shifts_ns = _shifts(forest)
     if not shifts_ns:
         return SkewCorrection(trace, {})
     spans = (shifted(span, shifts_ns.get(span.span_id, 0)) for span in forest.spans)
-    ordered = sorted(spans, key=lambda span: (span.start_time_unix_nano, span.span_id))
-    return SkewCorrection(Trace(trace.trace_id, tuple(ordered)), shifts_ns)
+    return SkewCorrection(Trace(trace.trace_id, tuple(sorted(spans, key=start_order))), shifts_ns)
 
 
 def shifted(span: Span, shift_ns: int) -> Span:
@@ -69,9 +68,9 @@ def _shifts(forest: Forest) -> dict[str, int]:
     for parent, _ in forest.depth_first():
         inherited_ns = shifts_ns.get(parent.span_id, 0)
         for child in forest.children_of(parent):
-            differ = _hosts_differ(parent, child)
+            differ = _hosts_differ(parent, child) and parent.has_time
             shift_ns = _shift_into(parent, inherited_ns, child) if differ else inherited_ns
-            if shift_ns:
+            if shift_ns and child.has_time:
                 shifts_ns[child.span_id] = shift_ns
     return shifts_ns
 

@@ -6,12 +6,12 @@ a hair (spans end in callbacks), and a child that its parent never waited for is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from otel.analysis.clock_skew import correct_clock_skew
-from otel.analysis.model import Span, SpanKind, Trace
-from otel.analysis.tree import Forest, forest_of, start_order
+from otel.analysis.model import Span, SpanKind, Trace, start_order
+from otel.analysis.tree import Forest, forest_of
 
 TOLERANCE_NS = 1_000_000
 """Overlaps up to this, and up to 5 % of the shorter span, count as touching."""
@@ -33,7 +33,7 @@ class PathStep:
 
 @dataclass(frozen=True, slots=True)
 class CriticalPath:
-    """The path of the tree under `root`; `root` is None for an empty forest.
+    """The path of the tree under `root`; `root` is None for an empty forest, and never without a time if any has one.
 
     `slack_ns`: by how much a waited-for span off the path could be slower for free.
     `outlives_parent_ns`: by how much a span ended later than its parent.
@@ -57,7 +57,8 @@ def critical_path(trace: Trace, client_span_id: str = "") -> tuple[PathStep, ...
 
     Walks back from the root's end: each moment belongs to the child that ended last before it, else to the span itself.
     Steps tile the root without gap or overlap, so their `duration_ns` add up to the root's. Several roots: the tree
-    with the client's span, else the longest. An empty forest gives an empty path.
+    with the client's span, else the longest. What has no time is passed over: the path begins at the first span below
+    that has one. An empty forest gives an empty path.
     Pure, safe in any thread; iterative, O(n log n) in spans.
     """
     return find_critical_path(forest_of(correct_clock_skew(trace).trace), client_span_id).steps
@@ -71,7 +72,8 @@ def find_critical_path(forest: Forest, client_span_id: str = "") -> CriticalPath
     slack_ns: dict[str, int] = {}
     for head in forest.heads:
         _find_slack(forest, head, slack_ns)
-    steps = tuple(sorted(_steps(forest, root), key=lambda step: step.start_time_unix_nano))
+    found = _steps(forest, root) if root.has_time else ()
+    steps = tuple(sorted(found, key=lambda step: step.start_time_unix_nano))
     on_path = {step.span.span_id for step in steps}
     return CriticalPath(
         root,
@@ -88,7 +90,7 @@ def tolerance_ns(first: Span, second: Span) -> int:
 
 def is_waited_for(parent: Span, child: Span) -> bool:
     """Whether `parent` can have waited for `child`, by kinds and times."""
-    if child.kind in (SpanKind.PRODUCER, SpanKind.CONSUMER) or child.duration_ns <= 0:
+    if child.kind in (SpanKind.PRODUCER, SpanKind.CONSUMER) or child.duration_ns <= 0 or not parent.has_time:
         return False
     if child.start_time_unix_nano >= parent.end_time_unix_nano:
         return False
@@ -193,6 +195,8 @@ def _find_slack(forest: Forest, head: Span, slack_ns: dict[str, int]) -> None:
 def _outliving(forest: Forest) -> Iterator[tuple[str, int]]:
     for parent in forest.spans:
         for child in forest.children_of(parent):
+            if not (parent.has_time and child.has_time):
+                continue
             late_ns = child.end_time_unix_nano - parent.end_time_unix_nano
             if late_ns > tolerance_ns(parent, child):
                 yield child.span_id, late_ns
@@ -201,9 +205,23 @@ def _outliving(forest: Forest) -> Iterator[tuple[str, int]]:
 def _root_of_path(forest: Forest, client_span_id: str) -> Span | None:
     for head in forest.heads:
         if client_span_id and any(span.span_id == client_span_id for span, _ in forest.subtree(head)):
-            return head
-    return min(
-        forest.roots or forest.orphans,
-        key=lambda span: (-span.duration_ns, start_order(span)),
-        default=None,
+            return _longest(_first_with_time(forest, [head])) or head
+    return (
+        _longest(_first_with_time(forest, forest.roots))
+        or _longest(_first_with_time(forest, forest.orphans))
+        or next(iter(forest.heads), None)
     )
+
+
+def _longest(spans: Iterable[Span]) -> Span | None:
+    return min(spans, key=lambda span: (-span.duration_ns, start_order(span)), default=None)
+
+
+def _first_with_time(forest: Forest, heads: Iterable[Span]) -> Iterator[Span]:
+    stack = list(heads)
+    while stack:
+        span = stack.pop()
+        if span.has_time:
+            yield span
+        else:
+            stack.extend(forest.children_of(span))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from otel.analysis.model import LogRecord, Span, SpanKind, StatusCode
+from otel.analysis.model import LogRecord, Span, SpanKind, StatusCode, start_order
 from otel.analysis.operations import OperationKey, operation_key
 from otel.analysis.reading import TraceReading
 from otel.analysis.rpc import rpc_facts
@@ -137,7 +137,7 @@ def _paths(reading: TraceReading, root: Span, root_key: OperationKey) -> dict[Pa
         path = stack.pop()
         children = [child for span in paths[path] for child in reading.forest.children_of(span)]
         grown: list[Path] = []
-        for child in sorted(children, key=lambda span: (span.start_time_unix_nano, span.span_id)):
+        for child in sorted(children, key=start_order):
             longer = (*path, operation_key(child))
             if longer not in paths:
                 grown.append(longer)

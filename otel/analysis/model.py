@@ -114,9 +114,14 @@ class Span:
     dropped_links_count: int = 0
 
     @property
+    def has_time(self) -> bool:
+        """Whether the span says when it ran: OTLP's 0 is a time that was never set, not 1970."""
+        return self.start_time_unix_nano > 0 and self.end_time_unix_nano > 0
+
+    @property
     def duration_ns(self) -> int:
-        """End minus start, in nanoseconds; 0 where a broken clock put the end before the start."""
-        return max(0, self.end_time_unix_nano - self.start_time_unix_nano)
+        """End minus start, in nanoseconds; 0 without a time, or where a broken clock put the end before the start."""
+        return max(0, self.end_time_unix_nano - self.start_time_unix_nano) if self.has_time else 0
 
     @property
     def service_name(self) -> str:
@@ -155,7 +160,12 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All spans that are known of one trace id, ordered by start time, then span id."""
+    """All spans that are known of one trace id, in `start_order`."""
 
     trace_id: str
     spans: tuple[Span, ...]
+
+
+def start_order(span: Span) -> tuple[bool, int, str]:
+    """Sort key: start time, then span id, so that the order of arrival never matters; without a time, last."""
+    return not span.has_time, span.start_time_unix_nano, span.span_id

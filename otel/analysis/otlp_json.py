@@ -23,6 +23,7 @@ from otel.analysis.model import (
     SpanLink,
     StatusCode,
     Trace,
+    start_order,
 )
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -48,14 +49,11 @@ def log_records_from_otlp_json(obj: Mapping[str, Any]) -> list[LogRecord]:
 
 
 def traces_from_spans(spans: Iterable[Span]) -> list[Trace]:
-    """Group spans by trace id; traces by their earliest start, newest first, spans by start time, then span id."""
+    """Group spans by trace id; traces by their earliest start, newest first, spans in `start_order`."""
     by_trace: dict[str, list[Span]] = {}
     for span in spans:
         by_trace.setdefault(span.trace_id, []).append(span)
-    traces = [
-        Trace(trace_id, tuple(sorted(members, key=lambda span: (span.start_time_unix_nano, span.span_id))))
-        for trace_id, members in by_trace.items()
-    ]
+    traces = [Trace(trace_id, tuple(sorted(members, key=start_order))) for trace_id, members in by_trace.items()]
     return sorted(traces, key=lambda trace: (-trace.spans[0].start_time_unix_nano, trace.trace_id))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from otel.analysis.model import LogRecord, Span, Trace
+from otel.analysis.model import LogRecord, Span, Trace, start_order
 from otel.analysis.reading import TraceReading
 from otel.analysis.tree import forest_of
 
@@ -46,15 +46,17 @@ def join_logs(trace: Trace, logs: Iterable[LogRecord], tolerance_ns: int = CLOCK
     A record of a call that was not sampled has no span and isn't missing one. Both clocks are the same host's, so
     nothing is moved.
     """
-    spans = forest_of(trace).by_id
+    forest = forest_of(trace)
     records = tuple(logs)
-    own = [record for record in records if record.trace_id == trace.trace_id and record.span_id]
-    joined = [record for record in own if record.span_id in spans]
+    own = [
+        (record, forest.span_of(record)) for record in records if record.trace_id == trace.trace_id and record.span_id
+    ]
+    joined = [(record, span) for record, span in own if span is not None]
     return JoinReport(
         log_count=len(records),
         joined_count=len(joined),
-        without_span=tuple(r for r in own if r.span_id not in spans and _claims_a_span(r)),
-        outside_span=tuple(r for r in joined if not _is_inside(spans[r.span_id], r, tolerance_ns)),
+        without_span=tuple(record for record, span in own if span is None and _claims_a_span(record)),
+        outside_span=tuple(record for record, span in joined if not _is_inside(span, record, tolerance_ns)),
         without_ids=tuple(r for r in records if not r.trace_id or not r.span_id),
     )
 
@@ -98,7 +100,7 @@ def prove(traces: Iterable[Trace], logs: Iterable[LogRecord]) -> TraceProof:
 
     With several traces the join is of the first by start time.
     """
-    found = sorted((trace for trace in traces if trace.spans), key=lambda trace: trace.spans[0].start_time_unix_nano)
+    found = sorted((trace for trace in traces if trace.spans), key=lambda trace: start_order(trace.spans[0]))
     readings = [TraceReading(trace) for trace in found]
     first = found[0] if found else Trace("", ())
     return TraceProof(
@@ -118,4 +120,6 @@ def _claims_a_span(record: LogRecord) -> bool:
 
 def _is_inside(span: Span, record: LogRecord, tolerance_ns: int) -> bool:
     time = record.time_unix_nano
-    return span.start_time_unix_nano - tolerance_ns <= time <= span.end_time_unix_nano + tolerance_ns
+    return (
+        not span.has_time or span.start_time_unix_nano - tolerance_ns <= time <= span.end_time_unix_nano + tolerance_ns
+    )

@@ -60,13 +60,17 @@ class TraceReading:
 
     @cached_property
     def start_time_unix_nano(self) -> int:
-        """When the first span began; 0 for an empty trace."""
-        return min((span.start_time_unix_nano for span in self.forest.spans), default=0)
+        """When the first span began; 0 for a trace without times. A span that has none stretches nothing."""
+        return min((span.start_time_unix_nano for span in self._timed_spans), default=0)
 
     @cached_property
     def end_time_unix_nano(self) -> int:
-        """When the last span ended; 0 for an empty trace."""
-        return max((span.end_time_unix_nano for span in self.forest.spans), default=0)
+        """When the last span ended, not before it began; 0 for a trace without times."""
+        return max((span.start_time_unix_nano + span.duration_ns for span in self._timed_spans), default=0)
+
+    @cached_property
+    def _timed_spans(self) -> tuple[Span, ...]:
+        return tuple(span for span in self.forest.spans if span.has_time)
 
     @cached_property
     def services(self) -> tuple[str, ...]:
@@ -78,8 +82,9 @@ class TraceReading:
         """The records of each span that exists, oldest first."""
         by_span: dict[str, list[LogRecord]] = {}
         for record in sorted(self.logs, key=lambda record: record.time_unix_nano):
-            if record.span_id in self.forest.by_id:
-                by_span.setdefault(record.span_id, []).append(record)
+            span = self.forest.span_of(record)
+            if span is not None:
+                by_span.setdefault(span.span_id, []).append(record)
         return {span_id: tuple(records) for span_id, records in by_span.items()}
 
     @cached_property
@@ -90,7 +95,8 @@ class TraceReading:
 
     def log_time_unix_nano(self, record: LogRecord) -> int:
         """When `record` was written, moved with its span where clocks were corrected."""
-        return record.time_unix_nano + self.skew.shifts_ns.get(record.span_id, 0)
+        span = self.forest.span_of(record)
+        return record.time_unix_nano + (self.skew.shifts_ns.get(span.span_id, 0) if span else 0)
 
     def step_label(self, step: PathStep) -> str:
         """Name what a stretch of the path was spent on."""

@@ -15,6 +15,8 @@ def _self_time_ns(span: Span, children_by_start: tuple[Span, ...]) -> int:
     covered_ns = 0
     reached = span.start_time_unix_nano
     for child in children_by_start:
+        if not child.has_time:
+            continue
         start = max(child.start_time_unix_nano, reached)
         end = min(child.end_time_unix_nano, span.end_time_unix_nano)
         if end > start:

@@ -51,7 +51,8 @@ def sequence_of(reading: TraceReading) -> Sequence:
     """Turn a trace and its logs into the steps of a sequence diagram.
 
     A call without a server span goes to a participant named after its gRPC service. Requests are placed at the
-    client's start, responses at its end, of a retried call at the server's. Pure; O(n log n).
+    client's start, responses at its end, of a retried call at the server's. What has no time has no place. Pure;
+    O(n log n).
     """
     steps = [*_call_steps(reading), *_log_steps(reading)]
     order = {StepKind.REQUEST: 0, StepKind.RESPONSE: 2}
@@ -63,13 +64,15 @@ def sequence_of(reading: TraceReading) -> Sequence:
 def _call_steps(reading: TraceReading) -> Iterator[SequenceStep]:
     attempts = {call.client_span.span_id: call.attempts for call in retried_calls(reading.forest)}
     for client in reading.forest.spans:
-        if client.kind is not SpanKind.CLIENT or rpc_facts(client) is None:
+        if client.kind is not SpanKind.CLIENT or not client.has_time or rpc_facts(client) is None:
             continue
         servers = [child for child in reading.forest.children_of(client) if child.kind is SpanKind.SERVER]
         if not servers:
             yield from _unserved(client)
         elif client.span_id in attempts:
             for attempt in attempts[client.span_id]:
+                if not attempt.server_span.has_time:
+                    continue
                 yield from _served(client, attempt.server_span, f" (attempt {attempt.number})")
         else:
             yield from _served(client, servers[0], "")

@@ -25,6 +25,8 @@ def summary_sentence(reading: TraceReading, subject: str = "", most_parts: int =
     """
     if reading.root is None:
         return "no spans"
+    if not reading.root.has_time:
+        return f"{subject or operation(reading.root)} has no time"
     parts = path_parts(reading)
     if len(parts) > most_parts:
         rest = parts[most_parts - 1 :]

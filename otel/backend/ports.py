@@ -43,7 +43,11 @@ class ServiceCount:
 
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
-    """A trace in one row. The root is the parentless span that starts first; its names are "" where there is none."""
+    """A trace in one row. The root is the parentless span that starts first; its names are "" where there is none.
+
+    A span whose start or end is 0, which is a time that was never set, counts for neither time; both are 0 where no
+    span has one.
+    """
 
     trace_id: bytes
     root_service: str

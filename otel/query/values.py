@@ -38,7 +38,7 @@ class ServiceCount:
 
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
-    """A trace in one line. The root's names are "" while the root has not arrived."""
+    """A trace in one line. The root's names are "" while the root has not arrived; a time of 0 was never set."""
 
     trace_id: str
     root_service_name: str
@@ -52,8 +52,8 @@ class TraceSummary:
 
     @property
     def duration_ns(self) -> int:
-        """From the first span's start to the last one's end; 0 where a broken clock turned them round."""
-        return max(0, self.end_time_unix_nano - self.start_time_unix_nano)
+        """From the first span's start to the last one's end; 0 without a time, or where a broken clock turned them."""
+        return max(0, self.end_time_unix_nano - self.start_time_unix_nano) if self.start_time_unix_nano else 0
 
 
 @dataclass(frozen=True, slots=True)

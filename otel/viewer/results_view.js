@@ -90,8 +90,8 @@ export function createResults({ addressOf, hover, compare, held }) {
         h(
           "span",
           { class: "r-when" },
-          started !== today && h("span", { class: "r-day" }, `${started.replace(/ \d{4}$/, "")} `),
-          clock(trace.start),
+          trace.start > 0n && started !== today && h("span", { class: "r-day" }, `${started.replace(/ \d{4}$/, "")} `),
+          trace.start > 0n ? clock(trace.start) : "no time",
         ),
         h(
           "span",

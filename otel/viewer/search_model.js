@@ -13,7 +13,8 @@ export function readSummary(summary) {
     operation: shortOperation(summary.rootOperationName ?? ""),
     start,
     startMs: Number(start / 1_000_000n),
-    duration: Number(end - start),
+    // A start of 0 was never set: nothing is known of how long it took.
+    duration: start ? Number(end - start) : 0,
     spans: summary.spanCount ?? 0,
     errors: summary.errorSpanCount ?? 0,
     orphans: summary.orphanSpanCount ?? 0,

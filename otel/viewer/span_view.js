@@ -125,8 +125,9 @@ function facts(trace, span) {
   const raw = span.raw;
   const known = (value) => value !== null && value !== undefined;
   return [
-    ["Starts", offset(span.start), clock(raw.startTimeUnixNano)],
-    [
+    !span.hasTime && ["Starts", "no time", "its start or its end was never set"],
+    span.hasTime && ["Starts", offset(span.start), clock(raw.startTimeUnixNano)],
+    span.hasTime && [
       "Duration",
       duration(span.duration),
       span.duration < trace.duration ? `${percent(span.duration / trace.duration)} of the trace` : "",
@@ -187,12 +188,17 @@ function eventList(trace, events) {
         h(
           "li",
           {},
-          h("span", { class: "at" }, offset(Number(BigInt(event.timeUnixNano) - start))),
+          h("span", { class: "at" }, eventTime(event, start)),
           h("bdi", { class: "sp-event-name" }, plain(event.name, 500)),
           event.attributes?.length > 0 && attributeList(event.attributes),
         ),
       ),
   );
+}
+
+function eventTime(event, start) {
+  const at = BigInt(event.timeUnixNano);
+  return at && start ? offset(Number(at - start)) : "no time";
 }
 
 function linkList(links, base) {

@@ -6,6 +6,11 @@ import { duration, plain, valueText } from "./format.js";
 export function spanNotes(span) {
   const raw = span.raw;
   return [
+    !span.hasTime && {
+      text: "no time",
+      tone: "warn",
+      title: "its start or its end was never set, so it has no length and no place on the axis",
+    },
     span.attempts.length > 1 && {
       text: `${span.attempts.length} attempts`,
       tone: "warn",
@@ -35,6 +40,11 @@ export function spanNotes(span) {
       tone: "warn",
       title: "the span that started this one is not in the trace",
     },
+    raw.opensCircle && {
+      text: "circle of parents",
+      tone: "warn",
+      title: "the parent that this span names stands below it: they name each other",
+    },
   ].filter(Boolean);
 }
 
@@ -50,8 +60,8 @@ export function spanSentence(span) {
     `${plain(span.service, 60)} ${plain(span.operation, 120)}`,
     span.kind !== "unspecified" && span.kind,
     statusWord(span),
-    duration(span.duration),
-    `starts at ${duration(span.start)}`,
+    span.hasTime && duration(span.duration),
+    span.hasTime && `starts at ${duration(span.start)}`,
     span.criticalTime > 0 && `${duration(span.criticalTime)} on the critical path`,
     ...spanNotes(span).map((note) => note.text),
   ];

@@ -124,8 +124,10 @@ export function moved(trace, zoom, share) {
 function readSpan(span, index, after) {
   const start = Number(span.offsetNano);
   const duration = Number(span.durationNano);
+  const hasTime = span.hasTime !== false;
   return {
     id: span.spanId,
+    hasTime,
     index,
     depth: span.depth ?? 0,
     parentId: span.parentSpanId ?? "",
@@ -144,7 +146,7 @@ function readSpan(span, index, after) {
       after(segment.startTimeUnixNano),
       after(segment.endTimeUnixNano),
     ]),
-    deadline: span.timeoutS === null || span.timeoutS === undefined ? null : start + span.timeoutS * 1e9,
+    deadline: !hasTime || span.timeoutS === null || span.timeoutS === undefined ? null : start + span.timeoutS * 1e9,
     messages: (span.events ?? [])
       .filter((event) => MESSAGE_EVENTS.has(event.name))
       .map((event) => ({ at: after(event.timeUnixNano), way: MESSAGE_EVENTS.get(event.name) })),

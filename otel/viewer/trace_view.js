@@ -231,7 +231,7 @@ export function createTraceView(trace, ctx, memory = undefined) {
   const selectedSpan = () => trace.byId.get(route.span) ?? null;
   const middle = () => {
     const span = selectedSpan();
-    return span ? (span.start + span.end) / 2 : undefined;
+    return span?.hasTime ? (span.start + span.end) / 2 : undefined;
   };
 
   return {
@@ -317,7 +317,7 @@ function headline(trace, ctx) {
         h("li", {}, count((analysis.services ?? []).length, "service")),
         h("li", {}, count(trace.logs.length, "log line")),
         trace.errors.length > 0 && h("li", { class: "status bad" }, `✕ ${trace.errors.length} failed`),
-        h("li", { class: "dim" }, `${day(start)} ${clock(start)}`),
+        h("li", { class: "dim" }, trace.startUnixNano ? `${day(start)} ${clock(start)}` : "no time"),
         h("li", { class: "dim tr-id" }, h("code", {}, trace.id)),
       ),
     ),
@@ -357,7 +357,8 @@ function headline(trace, ctx) {
 
 /** What a reader must know before trusting the picture. */
 function warnings(trace) {
-  const { clockSkew, orphanSpanIds = [] } = trace.analysis;
+  const { clockSkew, orphanSpanIds = [], circleSpanIds = [] } = trace.analysis;
+  const timeless = trace.spans.filter((span) => !span.hasTime).length;
   const shifts = clockSkew?.shifts ?? [];
   const most = shifts.reduce(
     (found, shift) => (Math.abs(Number(shift.shiftNano)) > Math.abs(found) ? Number(shift.shiftNano) : found),
@@ -375,6 +376,18 @@ function warnings(trace) {
         "p",
         { class: "tr-warning" },
         `${count(orphanSpanIds.length, "span")} came without a parent: the trace may be incomplete.`,
+      ),
+    circleSpanIds.length > 0 &&
+      h(
+        "p",
+        { class: "tr-warning" },
+        `Spans name each other as parents, in ${count(circleSpanIds.length, "circle")}: each is opened at its earliest span.`,
+      ),
+    timeless > 0 &&
+      h(
+        "p",
+        { class: "tr-warning" },
+        `${count(timeless, "span")} came without a time: no length is known, and the axis leaves such spans out.`,
       ),
   ];
 }

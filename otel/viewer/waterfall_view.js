@@ -262,15 +262,14 @@ function spanRow({ span }, shown) {
         h("span", { class: ["status", span.error ? "bad" : "fine"] }, span.error ? `✕ ${status}` : status),
       notes.map((note) => h("span", { class: note.tone, title: note.title }, note.text)),
     ),
-    h("div", { class: "wf-duration", role: "gridcell" }, duration(span.duration)),
+    h("div", { class: "wf-duration", role: "gridcell" }, span.hasTime ? duration(span.duration) : "–"),
     h("div", { class: "wf-time", role: "gridcell", "aria-label": spanSentence(span) }, timeline(span, logs, shown)),
   );
 }
 
 /** The bar with all that is drawn on it; hidden from readers, who hear the cell's sentence. */
 function timeline(span, logs, { zoom, trace }) {
-  const at = place(span.start, span.end, zoom);
-  const parts = [bar(span, at, zoom)];
+  const parts = span.hasTime ? [bar(span, place(span.start, span.end, zoom), zoom)] : [];
   if (span.deadline !== null && span.raw.timeoutS !== null)
     parts.push(mark("wf-deadline", span.deadline, zoom, "deadline"));
   for (const attempt of span.attempts.slice(1)) {

@@ -145,6 +145,34 @@ def hostile(number: int = 4, *, ago_s: float = 1.0) -> Sent:
     return Sent(trace_id, tuple(spans), tuple(logs))
 
 
+def from_elsewhere(number: int = 6, *, ago_s: float = 1.0) -> Sent:
+    """Make what other senders send: a span without a time, a call whose sides share one id, a circle of parents."""
+    start = time.time_ns() - int(ago_s * 1e9)
+    trace_id = f"{number:08x}{'e15e' * 6}"
+
+    def made(span_id: str, parent: str, name: str, kind: SpanKind, service: str, begin_ms: int, end_ms: int) -> Span:
+        return Span(
+            trace_id, span_id * 16, parent * 16, name, kind, start + begin_ms * MS, start + end_ms * MS,
+            resource=Resource({"service.name": service}),
+        )  # fmt: skip
+
+    timeless = made("d", "a", "audit", SpanKind.INTERNAL, "shop", 0, 0)
+    spans = (
+        made("a", "", "GET /cart", SpanKind.SERVER, "shop", 0, 40),
+        made("b", "a", "stock.Stock/Find", SpanKind.CLIENT, "shop", 5, 30),
+        made("b", "a", "stock.Stock/Find", SpanKind.SERVER, "stock", 8, 28),
+        made("c", "b", "SELECT stock", SpanKind.CLIENT, "stock", 10, 20),
+        replace(timeless, start_time_unix_nano=0, end_time_unix_nano=0),
+        made("e", "f", "retry", SpanKind.INTERNAL, "shop", 31, 35),
+        made("f", "e", "backoff", SpanKind.INTERNAL, "shop", 32, 34),
+    )
+    log = LogRecord(
+        start + 12 * MS, severity_number=9, body="stock.found", trace_id=trace_id, span_id="b" * 16,
+        resource=Resource({"service.name": "stock"}),
+    )  # fmt: skip
+    return Sent(trace_id, spans, (log,))
+
+
 def large(span_count: int, number: int = 5, *, ago_s: float = 2.0) -> Sent:
     """Make a trace of so many spans: a root with calls that have calls, seven deep, every tenth with a log line."""
     rng = random.Random(7)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Backend, OpenPage
-from tests.browser.sent_traces import failing, large, report, streaming
+from tests.browser.sent_traces import failing, from_elsewhere, large, report, streaming
 
 View = Callable[..., Page]
 
@@ -66,6 +66,39 @@ def test_status_deadline_attempts_and_orphans_are_said_in_words(view_trace: View
     assert page.locator(".wf-deadline").count() > 0
     assert page.locator(".wf-attempt").count() == 1
     expect(page.locator(".tr-warning")).to_contain_text("came without a parent")
+
+
+def test_what_other_senders_send_is_read_right(view_trace: View, backend: Backend) -> None:
+    sent = from_elsewhere(0x330)
+    backend.send(sent)
+
+    page = view_trace(sent)
+
+    assert rows(page) == [
+        "shop GET /cart",
+        "shop Stock/Find",
+        "stock Stock/Find",
+        "stock SELECT stock",
+        "shop audit",
+        "shop retry",
+        "shop backoff",
+    ]
+    expect(page.locator(".tr-facts")).to_contain_text("40.0 ms")
+    timeless = page.locator(".wf-row[data-span]", has_text="audit")
+    expect(timeless.locator(".wf-call")).to_have_text("no time")
+    expect(timeless.locator(".wf-duration")).to_have_text("\u2013")
+    assert timeless.locator(".wf-bar").count() == 0
+    circle = page.locator(".wf-row[data-span]", has_text="retry")
+    expect(circle.locator(".wf-call")).to_have_text("circle of parents")
+    line = page.locator(".wf-log", has_text="stock.found")
+    server = page.locator(".wf-row[data-span]", has_text="Stock/Find").nth(1)
+    assert int(line.get_attribute("aria-rowindex") or 0) == int(server.get_attribute("aria-rowindex") or 0) + 1
+    warnings = " ".join(page.locator(".tr-warning").all_inner_texts())
+    assert "1 span came without a time" in warnings
+    assert "in 1 circle" in warnings
+    assert "came without a parent" not in warnings
+    timeless.click()
+    expect(page.locator(".tr-side")).to_contain_text("its start or its end was never set")
 
 
 def test_on_a_phone_the_names_have_the_room_of_lesser_notes(view_trace: View, backend: Backend) -> None:

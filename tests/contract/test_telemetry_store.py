@@ -154,6 +154,23 @@ def test_the_root_is_the_parentless_span_that_starts_first(store: TelemetryStore
     assert (summary.root_service, summary.root_operation) == ("user", "early")
 
 
+def test_a_span_without_a_time_says_nothing_of_when_its_trace_was(store: TelemetryStore) -> None:
+    never_begun, unfinished = span(1, 9, name="no start"), span(1, 8, name="no end", start=T0 - MS)
+    never_begun.start_time_unix_nano = 0
+    unfinished.end_time_unix_nano = 0
+    store.write([resource_spans("user", [never_begun, unfinished])], [])
+    alone = store.summaries_of([trace_id(1)])[0]
+    store.write([resource_spans("order", [span(1, 1, name="root", start=T0)])], [])
+    store.write([resource_spans("order", [span(2, 1, start=T0 + MS), span(3, 1, start=T0 - MS)])], [])
+
+    summary = store.summaries_of([trace_id(1)])[0]
+
+    assert (alone.min_start_unix_nano, alone.max_end_unix_nano, alone.span_count) == (0, 0, 2)
+    assert (summary.min_start_unix_nano, summary.max_end_unix_nano) == (T0, T0 + 10 * MS)
+    assert (summary.root_operation, summary.span_count) == ("root", 3)
+    assert ids_of(store, service="order") == [2, 1, 3]
+
+
 def test_a_trace_without_a_root_has_no_root_names(store: TelemetryStore) -> None:
     store.write([resource_spans("order", [span(1, 1, 5)])], [])
     summary = store.summaries_of([trace_id(1)])[0]

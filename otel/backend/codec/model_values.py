@@ -22,6 +22,7 @@ from otel.analysis.model import (
     SpanLink,
     StatusCode,
     Trace,
+    start_order,
 )
 
 KINDS = {kind.value: kind for kind in SpanKind}
@@ -29,14 +30,14 @@ STATUSES = {status.value: status for status in StatusCode}
 
 
 def trace_of(trace_id: bytes, found: trace_pb2.TracesData) -> Trace:
-    """Return a stored trace as a value, spans by start time, then span id."""
+    """Return a stored trace as a value, its spans in `start_order`."""
     spans: list[Span] = []
     for part in found.resource_spans:
         resource = _resource(part.resource, part.schema_url)
         for scope_spans in part.scope_spans:
             scope = _scope(scope_spans.scope, scope_spans.schema_url)
             spans.extend(_span(span, resource, scope) for span in scope_spans.spans)
-    spans.sort(key=lambda span: (span.start_time_unix_nano, span.span_id))
+    spans.sort(key=start_order)
     return Trace(trace_id.hex(), tuple(spans))
 
 

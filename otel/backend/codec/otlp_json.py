@@ -44,8 +44,6 @@ UNSIGNED = {
     FieldDescriptor.TYPE_FIXED32,
     FieldDescriptor.TYPE_FIXED64,
 }
-# JavaScript exporters write every whole number so, 1e21 too, which only a double holds.
-INT_VALUE = "opentelemetry.proto.common.v1.AnyValue.int_value"
 # Past this a message cannot nest: AnyValue may hold AnyValues, and a hostile body must not end the stack.
 MAX_DEPTH = 64
 
@@ -138,8 +136,6 @@ def _read_field(value: object, field: FieldDescriptor, message: Message, path: s
         target = getattr(message, field.name)
         target.SetInParent()
         _read_message(value, target, path, depth + 1)
-    elif isinstance(value, (int, float)) and field.full_name == INT_VALUE and not -(2**63) <= value < 2**63:
-        message.double_value = float(value)  # type: ignore[attr-defined]  # an AnyValue, by the field's name
     else:
         setattr(message, field.name, _read_scalar(value, field, path))
 

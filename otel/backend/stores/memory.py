@@ -154,11 +154,8 @@ class MemoryStore:
         counts: Counter[tuple[str, str]] = Counter()
         with self._lock:
             for trace in self._traces.values():
-                spans = [each.span for each in trace.spans.values()]
-                if (
-                    min(span.start_time_unix_nano for span in spans) > start_min_unix_nano
-                    and max(span.end_time_unix_nano for span in spans) < end_max_unix_nano
-                ):
+                start, end = _extent(trace)
+                if start > start_min_unix_nano and end < end_max_unix_nano:
                     by_id = {each.span.span_id: each.service for each in trace.spans.values()}
                     for each in trace.spans.values():
                         if each.span.parent_span_id in by_id:
@@ -300,20 +297,32 @@ def _summary(trace_id: bytes, trace: _StoredTrace) -> TraceSummary:
     stored = list(trace.spans.values())
     ids = {each.span.span_id for each in stored}
     roots = [each for each in stored if not each.span.parent_span_id]
-    root = min(roots, key=lambda each: each.span.start_time_unix_nano, default=None)
+    root = min(roots, key=lambda each: (not _has_time(each), each.span.start_time_unix_nano), default=None)
+    min_start, max_end = _extent(trace)
     spans = Counter(each.service for each in stored)
     errors = Counter(each.service for each in stored if each.span.status.code == STATUS_ERROR)
     return TraceSummary(
         trace_id=trace_id,
         root_service=root.service if root else "",
         root_operation=root.span.name if root else "",
-        min_start_unix_nano=min(each.span.start_time_unix_nano for each in stored),
-        max_end_unix_nano=max(each.span.end_time_unix_nano for each in stored),
+        min_start_unix_nano=min_start,
+        max_end_unix_nano=max_end,
         span_count=len(stored),
         error_span_count=errors.total(),
         orphan_span_count=sum(1 for each in stored if each.span.parent_span_id and each.span.parent_span_id not in ids),
         services=tuple(ServiceCount(name, spans[name], errors[name]) for name in sorted(spans)),
     )
+
+
+def _extent(trace: _StoredTrace) -> tuple[int, int]:
+    # A time of 0 was never set, and would make the trace begin in 1970.
+    spans = [each.span for each in trace.spans.values() if _has_time(each)]
+    starts, ends = [span.start_time_unix_nano for span in spans], [span.end_time_unix_nano for span in spans]
+    return min(starts, default=0), max(ends, default=0)
+
+
+def _has_time(stored: StoredSpan) -> bool:
+    return bool(stored.span.start_time_unix_nano and stored.span.end_time_unix_nano)
 
 
 def _log_matches(stored: StoredLog, search: LogSearch) -> bool:

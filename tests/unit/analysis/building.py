@@ -1,4 +1,4 @@
-"""Traces for tests in one line a span: names are span ids, times milliseconds."""
+"""Traces for tests in one line a span: names are span ids, times milliseconds after T0."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from otel.analysis.model import Attributes, LogRecord, Resource, Span, SpanKind,
 TRACE_ID = "ab" * 16
 CLIENT, SERVER, INTERNAL, PRODUCER = SpanKind.CLIENT, SpanKind.SERVER, SpanKind.INTERNAL, SpanKind.PRODUCER
 MS = 1_000_000
+T0 = 1_795_456_800_000_000_000
 
 
 def span(
@@ -28,8 +29,8 @@ def span(
         parent_span_id=parent,
         name=operation or name,
         kind=kind,
-        start_time_unix_nano=round(start_ms * MS),
-        end_time_unix_nano=round(end_ms * MS),
+        start_time_unix_nano=T0 + round(start_ms * MS),
+        end_time_unix_nano=T0 + round(end_ms * MS),
         attributes=attributes or {},
         status_code=StatusCode.ERROR if is_error else StatusCode.UNSET,
         resource=Resource({"service.name": service, **({"host.id": host} if host else {})}),
@@ -42,7 +43,7 @@ def trace(*spans: Span) -> Trace:
 
 def record(span_id: str, at_ms: float, event: str = "thing.happened", severity: int = 9, **facts: str) -> LogRecord:
     return LogRecord(
-        time_unix_nano=round(at_ms * MS),
+        time_unix_nano=T0 + round(at_ms * MS),
         severity_number=severity,
         body=event,
         event_name=event,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from otel.analysis.model import Span, SpanKind, Trace
-from tests.unit.analysis.building import MS, TRACE_ID
+from tests.unit.analysis.building import MS, T0, TRACE_ID
 
 IDS = [f"s{number:02d}" for number in range(14)]
 
@@ -19,8 +19,8 @@ def spans(draw: st.DrawFn, span_id: str) -> Span:
         parent_span_id=draw(st.sampled_from(["", "missing", *IDS])),
         name=draw(st.sampled_from(["one", "two"])),
         kind=draw(st.sampled_from(list(SpanKind))),
-        start_time_unix_nano=start * MS // 4,
-        end_time_unix_nano=(start + draw(st.integers(0, 30))) * MS // 4,
+        start_time_unix_nano=T0 + start * MS // 4,
+        end_time_unix_nano=T0 + (start + draw(st.integers(0, 30))) * MS // 4,
     )
 
 

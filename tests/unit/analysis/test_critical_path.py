@@ -10,7 +10,7 @@ from otel.analysis.critical_path import CriticalPath, critical_path, find_critic
 from otel.analysis.model import Trace
 from otel.analysis.tree import forest_of
 from tests.unit.analysis import building as b
-from tests.unit.analysis.building import CLIENT, MS, SERVER, span, trace
+from tests.unit.analysis.building import CLIENT, MS, SERVER, T0, span, trace
 from tests.unit.analysis.forests import traces
 
 
@@ -20,7 +20,7 @@ def path_of(given_trace: Trace) -> CriticalPath:
 
 def steps_ms(given_trace: Trace) -> list[tuple[str, float, float]]:
     return [
-        (step.span.span_id, step.start_time_unix_nano / MS, step.end_time_unix_nano / MS)
+        (step.span.span_id, (step.start_time_unix_nano - T0) / MS, (step.end_time_unix_nano - T0) / MS)
         for step in critical_path(given_trace)
     ]
 

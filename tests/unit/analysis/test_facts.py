@@ -23,7 +23,7 @@ from otel.analysis.span_event_logs import each_record_once, is_from_span_event, 
 from otel.analysis.summary import path_parts, summary_sentence
 from otel.analysis.tree import forest_of
 from tests.unit.analysis import building as b
-from tests.unit.analysis.building import CLIENT, INTERNAL, MS, SERVER, record, span, trace
+from tests.unit.analysis.building import CLIENT, INTERNAL, MS, SERVER, T0, record, span, trace
 from tests.unit.analysis.forests import traces
 
 
@@ -264,10 +264,12 @@ def test_the_proof_counts_traces_spans_and_orphans() -> None:
 def test_records_that_travelled_as_span_events_are_rebuilt_and_shown_once() -> None:
     stored = record("S", 5, "order.listed", 9, **{"log.record.uid": "u1"})
     events = tuple(
-        SpanEvent(name, 5 * MS, {"log.record.uid": uid, "log.severity_number": 13, "log.severity_text": "WARN", "n": 1})
+        SpanEvent(
+            name, T0 + 5 * MS, {"log.record.uid": uid, "log.severity_number": 13, "log.severity_text": "WARN", "n": 1}
+        )
         for name, uid in (("order.listed", "u1"), ("order.slow", "u2"))
     )
-    noise = SpanEvent("Outbound message", MS, {})
+    noise = SpanEvent("Outbound message", T0 + MS, {})
     rebuilt = logs_of_span_events([replace(span("S", 0, 9), events=(*events, noise))])
 
     once = each_record_once([*rebuilt, stored])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 
+from otel.analysis.analysis_json import reading_to_json
 from otel.analysis.clock_skew import correct_clock_skew
-from otel.analysis.model import Span, SpanKind, Trace
+from otel.analysis.model import Resource, Span, SpanKind, Trace
+from otel.analysis.proof import join_logs
 from otel.analysis.reading import TraceReading
 from otel.analysis.self_time import self_times_ns
 from otel.analysis.tree import forest_of
 from tests.unit.analysis import building as b
-from tests.unit.analysis.building import MS, span, trace
+from tests.unit.analysis.building import MS, T0, record, span, trace
 from tests.unit.analysis.forests import traces
 
 
@@ -37,20 +41,20 @@ def test_different_spans_of_one_id_are_all_kept_and_the_earliest_has_the_id_and_
     given_trace = trace(span("C", 3, 4, "R"), span("R", 1, 9), span("R", 0, 5), span("R", 2, 3, "R"))
 
     assert shape(given_trace) == [("R", 0), ("R_2", 1), ("C", 1), ("R_1", 0)]
-    assert forest_of(given_trace).by_id["R"].start_time_unix_nano == 0
+    assert forest_of(given_trace).by_id["R"].start_time_unix_nano == T0
 
 
 def test_a_span_that_was_sent_again_is_one_span() -> None:
     forest = forest_of(trace(span("R", 0, 5), span("R", 0, 7), span("R", 0, 7)))
 
-    assert [(found.span_id, found.end_time_unix_nano) for found in forest.spans] == [("R", 7 * MS)]
+    assert [(found.span_id, found.end_time_unix_nano - T0) for found in forest.spans] == [("R", 7 * MS)]
 
 
 def test_spans_of_one_id_move_apart_from_each_other_where_clocks_differ() -> None:
     given_trace = trace(span("P", 0, 10, host="a"), span("C", -5, 2, "P", host="b"), span("C", 1, 2, "P", host="a"))
 
     corrected = correct_clock_skew(given_trace).trace
-    assert [(found.span_id, found.start_time_unix_nano / MS) for found in corrected.spans] == [
+    assert [(found.span_id, (found.start_time_unix_nano - T0) / MS) for found in corrected.spans] == [
         ("P", 0),
         ("C_1", 1),
         ("C", 1.5),
@@ -75,11 +79,70 @@ def test_a_span_that_is_its_own_parent_is_an_orphan() -> None:
     assert [orphan.span_id for orphan in forest_of(trace(span("A", 0, 1, "A"))).orphans] == ["A"]
 
 
+def test_a_circle_is_told_from_a_parent_that_was_not_received() -> None:
+    forest = forest_of(trace(span("A", 2, 3, "B"), span("B", 1, 3, "A"), span("O", 5, 6, "gone")))
+
+    assert [found.span_id for found in forest.orphans] == ["B", "O"]
+    assert [found.span_id for found in forest.circles] == ["B"]
+
+
+def zipkin_call() -> Trace:
+    """A call as Zipkin's libraries and Envoy send it: both sides have one id, and one parent."""
+    return trace(
+        span("P", 0, 20, kind=SpanKind.SERVER, service="shop"),
+        span("X", 1, 10, "P", SpanKind.CLIENT, service="shop"),
+        span("X", 2, 9, "P", SpanKind.SERVER, service="stock"),
+        span("Y", 3, 4, "X", SpanKind.CLIENT, service="stock"),
+        span("Z", 1, 2, "X", SpanKind.INTERNAL, service="shop"),
+    )
+
+
+def test_the_two_sides_of_a_call_that_share_one_id_are_parent_and_child() -> None:
+    assert shape(zipkin_call()) == [("P", 0), ("X", 1), ("Z", 2), ("X_1", 2), ("Y", 3)]
+    forest = forest_of(zipkin_call())
+    assert [forest.by_id[found].service_name for found in ("X", "X_1")] == ["shop", "stock"]
+    assert forest.orphans == ()
+
+
+def test_of_two_sides_with_one_id_the_client_is_the_parent_whatever_the_clocks_say() -> None:
+    given_trace = trace(
+        span("X", 5, 15, kind=SpanKind.CLIENT, service="shop", host="a"),
+        span("X", 1, 9, kind=SpanKind.SERVER, service="stock", host="b"),
+        span("Y", 2, 3, "X", service="stock", host="b"),
+    )
+
+    reading = TraceReading(given_trace)
+
+    assert [(found.span_id, depth) for found, depth in reading.forest.depth_first()] == [("X", 0), ("X_1", 1), ("Y", 2)]
+    assert reading.skew.shifts_ns == {"X_1": 5 * MS, "Y": 5 * MS}
+
+
+def test_a_side_that_came_without_the_other_is_a_span_like_any_other() -> None:
+    server = span("X", 2, 9, "P", SpanKind.SERVER)
+
+    assert shape(trace(span("P", 0, 20), server, span("Y", 3, 4, "X"))) == [("P", 0), ("X", 1), ("Y", 2)]
+
+
+def test_a_log_record_of_a_call_with_one_id_belongs_to_the_side_of_its_service() -> None:
+    records = [
+        replace(record("X", 3, at), resource=Resource({"service.name": at})) for at in ("stock", "shop", "other")
+    ]
+
+    reading = TraceReading(zipkin_call(), tuple(records))
+
+    assert {span_id: [r.event_name for r in own] for span_id, own in reading.logs_by_span.items()} == {
+        "X_1": ["stock"],
+        "X": ["shop", "other"],
+    }
+    assert [log["spanId"] for log in reading_to_json(reading)["logs"]] == ["X_1", "X", "X"]
+    assert join_logs(zipkin_call(), records).joined_count == 3
+
+
 @given(traces())
 def test_every_span_is_shown_exactly_once(given_trace: Trace) -> None:
     shown = [span_id for span_id, _ in shape(given_trace)]
 
-    sent = {(found.span_id, found.start_time_unix_nano, found.name) for found in given_trace.spans}
+    sent = {(found.span_id, found.start_time_unix_nano, found.name, found.kind) for found in given_trace.spans}
     assert len(shown) == len(set(shown)) == len(sent)
     assert {span_id.partition("_")[0] for span_id in shown} == {span_id for span_id, *_ in sent}
 

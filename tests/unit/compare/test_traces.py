@@ -10,6 +10,7 @@ from tracelab.compare.explanation.trace_parts import Part, PartKey
 from tracelab.compare.explanation.traces import TraceReader, parts_of
 
 US = 1_000
+T0 = 1_795_456_800_000_000_000
 
 
 def span(name: str, parent: str, kind: SpanKind, start: int, end: int, service: str, span_id: str = "") -> Span:
@@ -21,8 +22,8 @@ def span(name: str, parent: str, kind: SpanKind, start: int, end: int, service: 
         parent,
         name,
         kind,
-        start * US,
-        end * US,
+        T0 + start * US,
+        T0 + end * US,
         attributes,
         resource=resource,
     )

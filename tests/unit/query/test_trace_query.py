@@ -69,6 +69,15 @@ def test_a_trace_is_read_whole_whatever_the_order_of_its_spans() -> None:
     assert query_with({f"/api/v3/traces/{TRACE_ID}": result_of(trace.spans[::-1])}).trace(TRACE_ID) == trace
 
 
+def test_a_scope_of_which_jaeger_left_no_spans_is_empty() -> None:
+    trace, _ = example_trace()
+    answer = result_of(trace.spans)
+    for part in answer["result"]["resourceSpans"]:
+        part["scopeSpans"] = [{"scope": {"name": "sent twice"}}, *part["scopeSpans"], {"scope": {}, "spans": None}]
+
+    assert query_with({f"/api/v3/traces/{TRACE_ID}": answer}).trace(TRACE_ID) == trace
+
+
 def test_what_jaeger_adds_to_spans_is_dropped() -> None:
     trace, _ = example_trace()
     warned = replace(trace.spans[0], attributes={**trace.spans[0].attributes, "@jaeger@warnings": ("clock skew",)})

@@ -115,7 +115,7 @@ def test_a_service_has_one_colour_wherever_it_appears() -> None:
 def test_a_log_record_without_an_event_shows_its_body() -> None:
     text = drawn(LogLines([record("", 1, "", 9)]), 100)
 
-    assert text.startswith("00:00:00.001000 svc •")
+    assert text.startswith("18:00:00.001000 svc •")
 
 
 class Terminal(io.StringIO):

@@ -17,7 +17,14 @@ from otel.backend.stores.sqlite.segment_list import SegmentList
 from otel.backend.stores.sqlite.span_blobs import SPANS_TAG, frame, varint
 from otel.backend.stores.sqlite.span_index import index_span
 from otel.backend.stores.sqlite.tokens import AttributeTokens, operation_token, origin_token
-from otel.backend.stores.sqlite.trace_rows import IDENTITY, NO_PARENT, TraceState, TraceStates, identity_check
+from otel.backend.stores.sqlite.trace_rows import (
+    IDENTITY,
+    INT64_MAX,
+    NO_PARENT,
+    TraceState,
+    TraceStates,
+    identity_check,
+)
 
 STATUS_ERROR = 2
 
@@ -143,6 +150,8 @@ class _ResourceBatch:
         is_error = span.status.code == STATUS_ERROR
         state.span_count += 1
         state.error_count += is_error
+        if not start or not end:  # a time of 0 was never set, and would make the trace begin in 1970
+            start, end = INT64_MAX, 0
         if start < state.min_start:
             state.min_start = start
         if end > state.max_end:

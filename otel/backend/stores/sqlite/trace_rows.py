@@ -80,7 +80,7 @@ class TraceState:
         return (
             self.trace_id,
             self.arrival,
-            min(self.min_start, INT64_MAX),
+            self.min_start if self.min_start < INT64_MAX else 0,
             min(self.max_end, INT64_MAX),
             self.span_count,
             self.error_count,
@@ -190,6 +190,7 @@ def _stored(connection: sqlite3.Connection, trace_id: bytes) -> TraceState | Non
         return None
     state = TraceState(row[0], trace_id, row[1])
     state.min_start, state.max_end, state.span_count, state.error_count = row[2:6]
+    state.min_start = state.min_start or INT64_MAX
     state.root_start, state.root_operation_id = row[6:8]
     for service_id, spans, errors in SERVICE_COUNT.iter_unpack(row[8]):
         state.services[service_id] = [spans, errors]
