@@ -98,7 +98,7 @@ def _summary_row(summary: TraceSummary, duration: str, *, has_orphans: bool) -> 
     root = f"{summary.root_service_name} {_short(summary.root_operation_name)}".strip()
     return [
         summary.trace_id,
-        f"{moment:%m-%d %H:%M:%S}",
+        f"{moment:%m-%d %H:%M:%S}" if summary.start_time_unix_nano else "no time",
         root or "root not received",
         duration,
         str(summary.span_count),

@@ -100,7 +100,7 @@ class _Drawing:
             line.highlight_regex(f"{re.escape(self._glyphs.error)} .*", palette.ERROR)
             yield line
         moment = datetime.fromtimestamp(self._start // 1_000_000_000, UTC)
-        clock = f"{moment:%Y-%m-%d %H:%M:%S}.{self._start // 1_000_000 % 1000:03d} UTC"
+        clock = f"{moment:%Y-%m-%d %H:%M:%S}.{self._start // 1_000_000 % 1000:03d} UTC" if self._start else "no time"
         for part in self._separated([f"trace {reading.trace.trace_id}", clock]):
             yield Text(part, palette.QUIET)
         yield Text("")
@@ -143,7 +143,8 @@ class _Drawing:
         if columns.status:
             line.append(" ")
             line.append(left(self._marked_status(row), columns.status, glyphs), self._status_style(row))
-        line.append(" " + right(self._scale.number(span.duration_ns), columns.duration, glyphs))
+        length = self._scale.number(span.duration_ns) if span.has_time else "-"
+        line.append(" " + right(length, columns.duration, glyphs))
         if columns.bar:
             line.append("  ")
             line.append(self._bar(row), style)
@@ -171,6 +172,8 @@ class _Drawing:
 
     def _bar(self, row: SpanRow) -> str:
         cells = [" "] * self._columns.bar
+        if not row.span.has_time:
+            return ""
         first, last = self._cells_between(row.span.start_time_unix_nano, row.span.end_time_unix_nano)
         cells[first : last + 1] = self._glyphs.bar * (last + 1 - first)
         for step in self._critical.get(row.span.span_id, ()):
@@ -207,7 +210,7 @@ class _Drawing:
             line.append(severity_mark(record, glyphs) + " " if number == 0 else "  ", severity_style(record))
             line.append(left(part, room, glyphs), severity_style(record) or "italic")
             if number == 0:
-                offset = f"+{self._scale.number(time - self._start)}"
+                offset = f"+{self._scale.number(time - self._start)}" if self._start else ""
                 line.append(" " + right(offset, columns.duration, glyphs), palette.QUIET)
                 if columns.bar:
                     at, _ = self._cells_between(time, time)

@@ -94,6 +94,8 @@ def _notes(reading: TraceReading) -> dict[str, list[Note]]:
 
 def _all_notes(reading: TraceReading) -> Iterator[tuple[str, str, str]]:
     for span in reading.forest.spans:
+        if not span.has_time:
+            yield span.span_id, "no time: its start or its end was never set", palette.WARNING
         if span.is_error and span.status_message and not _child_says_the_same(reading, span):
             yield span.span_id, span.status_message, palette.ERROR
     for call in retried_calls(reading.forest):
@@ -104,7 +106,10 @@ def _all_notes(reading: TraceReading) -> Iterator[tuple[str, str, str]]:
         if not _only_tidied_up(reading, span_id):
             yield span_id, f"outlives its parent by {duration_text(late_ns)}", palette.WARNING
     for span in reading.forest.orphans:
-        yield span.span_id, f"parent {span.parent_span_id} was not received", palette.WARNING
+        text = f"parent {span.parent_span_id} was not received"
+        if span in reading.forest.circles:
+            text = f"its parent {span.parent_span_id} stands below it: they name each other in a circle"
+        yield span.span_id, text, palette.WARNING
     for span_id, shift_ns in reading.skew.shifts_ns.items():
         yield span_id, f"moved by {shift_ns / 1e6:+.1f} ms, its host's clock differs", palette.WARNING
 

@@ -46,6 +46,29 @@ def test_colour_changes_no_character() -> None:
     assert _without_escapes(coloured) == drawn(waterfall)
 
 
+def test_a_span_without_a_time_and_a_circle_of_parents_are_said_in_words() -> None:
+    timeless = replace(span("C", 0, 0, "P", CLIENT), start_time_unix_nano=0)
+    circle = (span("A", 20, 30, "B"), span("B", 22, 28, "A"))
+
+    lines = drawn(Waterfall(TraceReading(trace(span("P", 0, 100, kind=SERVER), timeless, *circle)))).splitlines()
+
+    assert "P · 100.0 ms · 4 spans" in lines[0]
+    shown = next(number for number, line in enumerate(lines) if line.split()[1:3] == ["└", "C"])
+    assert lines[shown].split()[-1] == "-", "no length and no bar"
+    assert "no time: its start or its end was never set" in lines[shown + 1]
+    assert [line for line in lines if "its parent B stands below it" in line]
+    assert not [line for line in lines if "was not received" in line]
+
+
+def test_a_trace_that_has_no_time_at_all_is_drawn() -> None:
+    timeless = replace(span("C", 0, 0), start_time_unix_nano=0, end_time_unix_nano=0)
+
+    text = drawn(Waterfall(TraceReading(trace(timeless), (record("C", 5),)), has_logs=True))
+
+    assert "· no time" in text
+    assert "1970" not in text
+
+
 def test_an_error_has_a_mark_and_its_code_without_any_colour() -> None:
     lines = drawn(Waterfall(TraceReading(*failing_trace()))).splitlines()
 
