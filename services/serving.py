@@ -23,7 +23,6 @@ from pathlib import Path
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 import generated
 from generated import order_pb2, report_pb2, user_pb2
@@ -36,6 +35,7 @@ from services.fault_text import methods_of
 from services.faults import FaultInterceptor
 from services.health import EndingHealthServicer
 from services.options import EXIT_USAGE, ChannelOption, ServingOptions, parse_options
+from services.reflection import enable_reflection
 from services.stop_gate import StopGate, stop_gracefully
 from services.stopping import stop_at_end_of_stdin, stop_signals
 from services.stores.ports import StoreOpeningError
@@ -103,14 +103,8 @@ async def running(service: Service, options: ServingOptions, telemetry: Telemetr
         service.add_to(server)
         health = EndingHealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        reflection.enable_server_reflection(
-            (
-                *service.service_names,
-                reflection.SERVICE_NAME,
-                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-            ),
-            server,
-        )
+        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        enable_reflection(server, (*service.service_names, health_name))
         address = bind(server, options.host, options.port)
         await server.start()
         for name in service.service_names:

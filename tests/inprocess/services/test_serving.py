@@ -1,4 +1,4 @@
-"""Serving: health, reflection, ports, channel options, and how a server stops."""
+"""Serving: health, ports, channel options, and how a server stops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from generated import user_pb2, user_pb2_grpc
 from services import serving
@@ -29,19 +28,6 @@ async def test_a_serving_service_says_so(shop: Shop, service: str) -> None:
     stub = health_pb2_grpc.HealthStub(shop.channels["user"])
     response = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=TIMEOUT_S)
     assert response.status == SERVING
-
-
-async def test_reflection_names_the_services(shop: Shop) -> None:
-    async def ask() -> Any:
-        yield reflection_pb2.ServerReflectionRequest(list_services="")
-
-    stub = reflection_pb2_grpc.ServerReflectionStub(shop.channels["order"])
-    (response,) = [each async for each in stub.ServerReflectionInfo(ask(), timeout=TIMEOUT_S)]
-    assert sorted(each.name for each in response.list_services_response.service) == [
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1alpha.ServerReflection",
-        "tracelab.order.v1.OrderService",
-    ]
 
 
 async def test_a_port_in_use_is_refused_with_its_number(shop: Shop) -> None:
