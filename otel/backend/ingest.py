@@ -151,6 +151,7 @@ class Ingest:
             written = self._store.write(
                 [part for submission in submissions for part in submission.spans],
                 [part for submission in submissions for part in submission.logs],
+                [part for submission in submissions for part in submission.metrics],
             )
         except StoreFullError as error:
             self._storage_error = str(error)

@@ -1,7 +1,7 @@
-"""The storage port of the backend, and the values that cross it.
+"""The storage port of the backend, and the values that cross it; those of metrics are in `metric_ports`.
 
-Spans and logs cross it as OTLP's own protobuf messages, so that no field can get lost on the way. Times are nanoseconds
-since the Unix epoch, ids are raw bytes (16 for a trace, 8 for a span).
+Spans, logs and metrics cross it as OTLP's own protobuf messages, so that no field can get lost on the way. Times are
+nanoseconds since the Unix epoch, ids are raw bytes (16 for a trace, 8 for a span).
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from types import MappingProxyType
 from typing import Protocol
 
 from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, TracesData
+
+from otel.backend.metric_ports import MetricStore
 
 NO_CONDITIONS: Mapping[str, str] = MappingProxyType({})
 
@@ -115,12 +118,13 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write changed: traces that got new spans, logs that were new, and how much was seen before."""
+    """What a write changed: traces that got new spans, logs and points that were new, and how much was seen before."""
 
     trace_ids: frozenset[bytes] = frozenset()
     span_count: int = 0
     log_count: int = 0
     duplicate_count: int = 0
+    point_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +137,13 @@ class StoreStatistics:
     used_bytes: int
     max_bytes: int
     oldest_arrival_unix_nano: int = 0
+    series_count: int = 0
+    point_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much a store keeps. Past either bound the traces that arrived first go, whole, with their logs."""
+    """How much a store keeps. Past either bound what arrived first goes: traces whole, with their logs, and points."""
 
     max_bytes: int = 512 * 1024 * 1024
     max_age_s: float = 7 * 24 * 3600.0
@@ -152,8 +158,8 @@ class CallCount:
     count: int
 
 
-class TelemetryStore(Protocol):
-    """Keeps spans and logs, and finds them again.
+class TelemetryStore(MetricStore, Protocol):
+    """Keeps spans, logs and metrics, and finds them again.
 
     A write is all or nothing and has reached the store's medium when it returns: what is on a disk survives the death
     of the process. It raises `StoreFullError` where there is no room or the medium fails for now; nothing of the batch
@@ -170,8 +176,10 @@ class TelemetryStore(Protocol):
     def set_aside(self) -> Path | None:
         """The damaged file that was moved out of the way when the store was opened; None where there was none."""
 
-    def write(self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs]) -> Written:
-        """Store a batch, which belongs to the store from here on."""
+    def write(
+        self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs], metrics: Iterable[ResourceMetrics] = ()
+    ) -> Written:
+        """Store a batch, which belongs to the store from here on. Every metric has data, every point a time."""
 
     def expire(self) -> int:
         """Drop what is past the bounds of age and bytes; returns how many traces went."""

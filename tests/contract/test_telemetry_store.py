@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
@@ -20,48 +18,10 @@ from otel.backend.ports import (
     TraceSearch,
     TraceSummary,
 )
-from otel.backend.stores.memory import MemoryStore
-from otel.backend.stores.sqlite.store import SqliteStore
+from tests.contract.conftest import Clock, StoreOf
 from tests.contract.telemetry import MS, SECOND, T0, log_record, resource_logs, resource_spans, span, trace_id
 
-StoreOf = Callable[[Retention, Callable[[], int]], TelemetryStore]
 ALWAYS = {"start_min_unix_nano": 0, "start_max_unix_nano": 2**63 - 1}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_unix_nano = T0
-
-    def __call__(self) -> int:
-        return self.now_unix_nano
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store_of(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreOf]:
-    opened: list[TelemetryStore] = []
-
-    def make(retention: Retention, clock: Callable[[], int]) -> TelemetryStore:
-        store: TelemetryStore
-        if request.param == "memory":
-            store = MemoryStore(retention, clock)
-        else:
-            store = SqliteStore(tmp_path / "store.sqlite", retention, clock)
-        opened.append(store)
-        return store
-
-    yield make
-    for store in opened:
-        store.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(store_of: StoreOf, clock: Clock) -> TelemetryStore:
-    return store_of(Retention(), clock)
 
 
 def spans_of(found: TracesData | None) -> list[tuple[str, str]]:

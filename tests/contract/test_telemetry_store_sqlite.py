@@ -16,8 +16,9 @@ from structlog.testing import capture_logs
 from otel.backend.errors import StoreFullError, StoreRefusedError
 from otel.backend.ports import LogSearch, Retention, TelemetryStore, TraceSearch
 from otel.backend.stores.memory import MemoryStore
-from otel.backend.stores.sqlite import log_rows, names, segment_list, trace_rows
+from otel.backend.stores.sqlite import database, log_rows, names, segment_list, trace_rows
 from otel.backend.stores.sqlite.store import SqliteStore
+from tests.contract.measurements import number_point, resource_metrics, sum_metric
 from tests.contract.telemetry import MS, SECOND, T0, log_record, resource_logs, resource_spans, span, trace_id
 
 
@@ -89,8 +90,89 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreRefusedError, match=r"newer version \(schema 99, this one reads 1\)"):
+    with pytest.raises(StoreRefusedError, match=r"newer version \(schema 99, this one reads 2\)"):
         SqliteStore(path)
+
+
+def as_version_1_left_it(path: Path) -> None:
+    """A store without metrics, as the first version wrote it."""
+    store = SqliteStore(path)
+    filled(store, range(1, 12))
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.executescript("DROP TABLE metric_series; DROP TABLE metric_point; PRAGMA user_version = 1;")
+    connection.close()
+
+
+def test_a_file_of_the_version_before_metrics_opens_with_all_it_has_and_takes_metrics(path: Path) -> None:
+    as_version_1_left_it(path)
+    for _ in range(2):
+        store = SqliteStore(path)
+        assert store.set_aside is None
+        assert found(store, limit=3) == [11, 10, 9]
+        assert len(store.logs(LogSearch(text="line")).resource_logs) == 1
+        metric = sum_metric("calls", [number_point(1, at_s=1)])
+        store.write([], [], [resource_metrics("order", [metric])])
+        assert [each.metric.name for each in store.metric_series()] == ["calls"]
+        store.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
+    connection.close()
+
+
+def test_a_migration_that_is_cut_off_is_done_at_the_next_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_version_1_left_it(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "SCHEMA_VERSION", "2; SELECT no_such_function()")
+        patched.setattr(database, "_check", lambda connection, _: database._run(connection, "metrics.sql"))
+        with pytest.raises(StoreRefusedError):
+            SqliteStore(path)
+    store = SqliteStore(path)
+    assert (found(store, limit=1), store.metric_series()) == ([11], [])
+    store.close()
+
+
+def test_metrics_are_there_after_a_restart_and_go_on_as_the_same_series(path: Path) -> None:
+    for index in range(3):
+        store = SqliteStore(path)
+        metrics = [sum_metric("calls", [number_point(index, at_s=index, attributes={"method": "a"})])]
+        store.write([], [], [resource_metrics("order", metrics)])
+        store.close()
+    again = SqliteStore(path)
+    (series,) = again.metric_series()
+    assert (series.service, series.scope.name) == ("order", "test")
+    assert [pair.key for pair in series.attributes] == ["method"]
+    ((_, points),) = again.metric_points([series.number], 0, 2**63)
+    assert len(points) == 3
+    again.close()
+
+
+def test_metrics_that_were_committed_are_in_a_copy_taken_while_it_runs(path: Path, tmp_path: Path) -> None:
+    store = SqliteStore(path)
+    for index in range(20):
+        store.write([], [], [resource_metrics("order", [sum_metric(f"m{index}", [number_point(1, at_s=1)])])])
+    for file in path.parent.glob("store.sqlite*"):
+        shutil.copy(file, tmp_path / file.name)
+    again = SqliteStore(tmp_path / "store.sqlite")
+    assert len(again.metric_series()) == again.statistics().point_count == 20
+    again.close()
+    store.close()
+
+
+def test_metrics_of_a_write_that_failed_leave_nothing_behind(path: Path) -> None:
+    store = SqliteStore(path)
+    filled(store, range(1, 20))
+    writer = store._database.writer
+    writer.execute(f"PRAGMA max_page_count = {writer.execute('PRAGMA page_count').fetchone()[0]}")
+    points = [number_point(1, at_s=1, attributes={"noise": f"{index}" * 500}) for index in range(500)]
+    with pytest.raises(StoreFullError, match="free some room"):
+        store.write([], [], [resource_metrics("order", [sum_metric("calls", points)])])
+    assert store.metric_series() == []
+    writer.execute("PRAGMA max_page_count = 100000")
+    store.write([], [], [resource_metrics("order", [sum_metric("calls", [number_point(1, at_s=1)])])])
+    ((_, points_found),) = store.metric_points([store.metric_series()[0].number], 0, 2**63)
+    assert len(points_found) == 1
+    store.close()
 
 
 def test_a_database_of_something_else_is_refused_and_left_alone(path: Path) -> None:

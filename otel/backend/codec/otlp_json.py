@@ -30,6 +30,8 @@ ALWAYS_PRESENT = {
     "KeyValue": ("value",),
     "ResourceLogs": ("resource",),
     "ScopeLogs": ("scope",),
+    "ResourceMetrics": ("resource",),
+    "ScopeMetrics": ("scope",),
 }
 INTEGERS_64 = {
     FieldDescriptor.TYPE_INT64,

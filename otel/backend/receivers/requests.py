@@ -2,7 +2,8 @@
 
 Parsing happens on the event loop: it is fast C code, and the sender is told at once that a body cannot be read.
 Names are put in order as Jaeger's sanitizers do (an empty span name, a missing service name). Spans without usable ids
-are left out and counted, so that the answer can say so; logs need no ids. Source: opentelemetry-proto specification.md.
+are left out and counted, so that the answer can say so; logs need no ids; points that mean nothing are left out, too.
+Source: opentelemetry-proto specification.md.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from otel.backend.codec.otlp_json import read_json, to_json
 from otel.backend.codec.utf8_repair import parse_with_repair
 from otel.backend.errors import MalformedTelemetryError
+from otel.backend.receivers.metric_points import NO_POINTS_REJECTED, RejectedPoints, drop_unusable_points
 
 TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8
@@ -40,13 +43,15 @@ class Submission:
 
     spans: tuple[ResourceSpans, ...] = ()
     logs: tuple[ResourceLogs, ...] = ()
+    metrics: tuple[ResourceMetrics, ...] = ()
     size_bytes: int = 0
     rejected_span_count: int = 0
+    rejected_points: RejectedPoints = NO_POINTS_REJECTED
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not self.spans and not self.logs
+        return not self.spans and not self.logs and not self.metrics
 
 
 class TracesSignal:
@@ -98,18 +103,27 @@ class LogsSignal:
 
 
 class MetricsSignal:
-    """How `/v1/metrics` and `MetricsService/Export` are answered: read, accepted and not stored."""
+    """How `/v1/metrics` and `MetricsService/Export` are read and answered."""
 
     name = "metrics"
     request_type = ExportMetricsServiceRequest
 
-    def submission(self, _: Message, size_bytes: int) -> Submission:
-        """Take nothing."""
-        return Submission(size_bytes=size_bytes)
+    def submission(self, request: Message, size_bytes: int) -> Submission:
+        """Take the points that can be stored."""
+        assert isinstance(request, ExportMetricsServiceRequest)
+        for part in request.resource_metrics:
+            name_service(part.resource)
+        rejected = drop_unusable_points(request)
+        kept = tuple(part for part in request.resource_metrics if part.scope_metrics)
+        return Submission(metrics=kept, size_bytes=size_bytes, rejected_points=rejected)
 
-    def response(self, _: Submission) -> Message:
-        """Answer as if it were stored, so that no exporter complains."""
-        return ExportMetricsServiceResponse()
+    def response(self, submission: Submission) -> Message:
+        """Say what was left out, if anything."""
+        response = ExportMetricsServiceResponse()
+        if submission.rejected_points.count:
+            response.partial_success.rejected_data_points = submission.rejected_points.count
+            response.partial_success.error_message = submission.rejected_points.reason
+        return response
 
 
 Signal = TracesSignal | LogsSignal | MetricsSignal

@@ -1,4 +1,5 @@
--- The tables of the embedded backend's store, version 1 (`PRAGMA user_version`). Times are nanoseconds since the epoch.
+-- The tables of the embedded backend's store as version 1 had them (`PRAGMA user_version`); metrics.sql has the others.
+-- Times are nanoseconds since the epoch.
 
 CREATE TABLE service (
   id INTEGER PRIMARY KEY,

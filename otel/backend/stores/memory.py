@@ -8,14 +8,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, TracesData
 
+from otel.backend.metric_ports import MetricPoint, MetricSeries
 from otel.backend.ports import (
     CallCount,
     LogPage,
@@ -32,6 +34,7 @@ from otel.backend.ports import (
 )
 from otel.backend.stores.log_text import record_time, searchable_text, text_matches
 from otel.backend.stores.matching import STATUS_ERROR, service_of, span_matches
+from otel.backend.stores.memory_metrics import MemoryMetrics
 from otel.backend.stores.regroup import log_page_entries, spans_by_resource
 
 SpanIdentity = tuple[bytes, int, str]
@@ -82,13 +85,16 @@ class MemoryStore:
         self._logs: list[StoredLog] = []
         self._fingerprints: set[tuple[bytes, int]] = set()
         self._log_number = 0
-        self._used_bytes = 0
+        self._metrics = MemoryMetrics()
+        self._span_and_log_bytes = 0
 
     @property
     def set_aside(self) -> None:
         """Nothing: there is no file."""
 
-    def write(self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs]) -> Written:
+    def write(
+        self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs], metrics: Iterable[ResourceMetrics] = ()
+    ) -> Written:
         """Store a batch."""
         with self._lock:
             touched: set[bytes] = set()
@@ -100,19 +106,19 @@ class MemoryStore:
                 else:
                     duplicate_count += 1
             log_count, log_duplicate_count = self._add_logs(logs)
+            point_count, point_duplicate_count = self._metrics.write(metrics, self._now_unix_nano())
+            duplicate_count += log_duplicate_count + point_duplicate_count
             self.expire()
-            return Written(frozenset(touched), span_count, log_count, duplicate_count + log_duplicate_count)
+            return Written(frozenset(touched), span_count, log_count, duplicate_count, point_count)
 
     def expire(self) -> int:
-        """Drop the traces that arrived first, and the logs that arrived before those that stay."""
+        """Drop the traces that arrived first, and the logs and points that arrived before those that stay."""
         with self._lock:
             gone = 0
             horizon_unix_nano = self._now_unix_nano() - int(self._retention.max_age_s * 1e9)
             gone += self._drop_before(horizon_unix_nano)
-            while self._used_bytes > self._retention.max_bytes and (self._traces or self._logs):
-                arrivals = [trace.arrival_unix_nano for trace in self._traces.values()][:1]
-                arrivals += [stored.arrival_unix_nano for stored in self._logs][:1]
-                gone += self._drop_before(min(arrivals) + 1)
+            while self._used_bytes > self._retention.max_bytes and (first := self._first_arrival()) is not None:
+                gone += self._drop_before(first + 1)
             return gone
 
     def trace(self, trace_id: bytes) -> TracesData | None:
@@ -191,6 +197,18 @@ class MemoryStore:
         more = len(matching) > len(page)
         return LogPage(log_page_entries(page), page[-1].position if more and page else None)
 
+    def metric_series(self) -> list[MetricSeries]:
+        """Return every series."""
+        with self._lock:
+            return self._metrics.series()
+
+    def metric_points(
+        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int
+    ) -> list[tuple[int, Sequence[MetricPoint]]]:
+        """Return the points of these series."""
+        with self._lock:
+            return self._metrics.points(numbers, time_min_unix_nano, time_max_unix_nano)
+
     def statistics(self) -> StoreStatistics:
         """Say how full the store is."""
         with self._lock:
@@ -202,12 +220,25 @@ class MemoryStore:
                 used_bytes=self._used_bytes,
                 max_bytes=self._retention.max_bytes,
                 oldest_arrival_unix_nano=first.arrival_unix_nano if first else 0,
+                series_count=len(self._metrics.series()),
+                point_count=self._metrics.point_count,
             )
 
     def close(self) -> None:
         """Forget everything."""
         self._traces.clear()
         self._logs.clear()
+        self._metrics = MemoryMetrics()
+
+    @property
+    def _used_bytes(self) -> int:
+        return self._span_and_log_bytes + self._metrics.used_bytes
+
+    def _first_arrival(self) -> int | None:
+        arrivals = [trace.arrival_unix_nano for trace in self._traces.values()][:1]
+        arrivals += [stored.arrival_unix_nano for stored in self._logs][:1]
+        arrivals += self._metrics.first_arrival()
+        return min(arrivals, default=None)
 
     def _all_spans(self) -> Iterator[StoredSpan]:
         for trace in self._traces.values():
@@ -224,7 +255,7 @@ class MemoryStore:
         trace.spans[identity] = stored
         size_bytes = span.ByteSize()
         trace.size_bytes += size_bytes
-        self._used_bytes += size_bytes
+        self._span_and_log_bytes += size_bytes
         return True
 
     def _add_logs(self, logs: Iterable[ResourceLogs]) -> tuple[int, int]:
@@ -239,7 +270,7 @@ class MemoryStore:
             self._log_number += 1
             new_count += 1
             self._fingerprints.add(fingerprint)
-            self._used_bytes += len(content)
+            self._span_and_log_bytes += len(content)
             self._logs.append(
                 StoredLog(
                     *stored,
@@ -253,7 +284,7 @@ class MemoryStore:
     def _drop_before(self, arrival_unix_nano: int) -> int:
         gone = [trace_id for trace_id, trace in self._traces.items() if trace.arrival_unix_nano < arrival_unix_nano]
         for trace_id in gone:
-            self._used_bytes -= self._traces.pop(trace_id).size_bytes
+            self._span_and_log_bytes -= self._traces.pop(trace_id).size_bytes
         gone_ids = set(gone)
         kept = []
         for stored in self._logs:
@@ -264,8 +295,9 @@ class MemoryStore:
                 kept.append(stored)
             else:
                 self._fingerprints.discard(stored.fingerprint)
-                self._used_bytes -= len(stored.fingerprint[0])
+                self._span_and_log_bytes -= len(stored.fingerprint[0])
         self._logs = kept
+        self._metrics.drop_before(arrival_unix_nano)
         return len(gone)
 
 

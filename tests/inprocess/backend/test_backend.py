@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from clients.discovery import probes
@@ -45,12 +46,14 @@ class GatedStore(MemoryStore):
         self.entered = threading.Event()
         self.failure: Exception | None = None
 
-    def write(self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs]) -> Written:
+    def write(
+        self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs], metrics: Iterable[ResourceMetrics] = ()
+    ) -> Written:
         self.entered.set()
         assert self.gate.wait(10)
         if self.failure is not None:
             raise self.failure
-        return super().write(spans, logs)
+        return super().write(spans, logs, metrics)
 
 
 @pytest.fixture
@@ -178,11 +181,16 @@ async def test_one_submission_that_fails_does_not_fail_those_beside_it(
 ) -> None:
     plain_write = MemoryStore.write
 
-    def picky_write(self: MemoryStore, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs]) -> Written:
+    def picky_write(
+        self: MemoryStore,
+        spans: Iterable[ResourceSpans],
+        logs: Iterable[ResourceLogs],
+        metrics: Iterable[ResourceMetrics],
+    ) -> Written:
         listed = list(spans)
         if any(each.scope_spans[0].spans[0].trace_id == trace_id(2) for each in listed):
             raise ValueError("cannot store this one")
-        return plain_write(self, listed, logs)
+        return plain_write(self, listed, logs, metrics)
 
     monkeypatch.setattr(MemoryStore, "write", picky_write)
     async with Backend(store) as backend:

@@ -20,7 +20,7 @@ import structlog
 from otel.backend.errors import StoreError, StoreFullError, StoreRefusedError
 from otel.backend.stores.sqlite.file_lock import FileLock
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # "gTL1": tells our files from other SQLite databases, which are left alone.
 APPLICATION_ID = 0x67544C31
 SQLITE_HEAD = b"SQLite format 3\0"
@@ -189,15 +189,20 @@ def _is_file_of_something_else(path: Path) -> bool:
 def _begin(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    schema = resources.files("otel.backend.sql").joinpath("schema.sql").read_text("utf-8")
-    connection.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    _run(connection, "schema.sql", "metrics.sql")
+
+
+def _run(connection: sqlite3.Connection, *names: str) -> None:
+    """Run scripts of `otel/backend/sql` and note the version, all or nothing."""
+    scripts = (resources.files("otel.backend.sql").joinpath(name).read_text("utf-8") for name in names)
+    connection.executescript(f"BEGIN; {' '.join(scripts)} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise StoreRefusedError(f"{path} is a database of something else; name another file")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise StoreRefusedError(
             f"{path} was written by a newer version (schema {version}, this one reads {SCHEMA_VERSION}); "
             "use that version, or name another file"
@@ -210,7 +215,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             error = sqlite3.DatabaseError(found)
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
-    for table in ("trace", "span_piece", "segment", "log"):
+    if version < SCHEMA_VERSION:  # 1, which had no metrics
+        _run(connection, "metrics.sql")
+    for table in ("trace", "span_piece", "segment", "log", "metric_series", "metric_point"):
         connection.execute(f"SELECT max(rowid), min(rowid) FROM {table}").fetchone()  # noqa: S608  # our own names
 
 

@@ -1,4 +1,4 @@
-"""What goes when a store is past its bounds: the traces that arrived first, whole, with their logs.
+"""What goes when a store is past its bounds: the traces that arrived first, whole, with their logs, and points.
 
 Time of arrival decides, not the time in the spans: what comes from a wrong clock, or is old and was sent today, must
 not be dropped at once. Each step is a transaction of bounded size, so that writes are never held up for long.
@@ -10,6 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from otel.backend.stores.sqlite.log_rows import delete_logs
+from otel.backend.stores.sqlite.metric_rows import SeriesTable, expire_points, next_point_horizon
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.segment_list import SegmentList
 from otel.backend.stores.sqlite.segments import SealedSegment
@@ -26,7 +27,13 @@ class Expired:
 
     trace_ids: tuple[bytes, ...]
     log_count: int
+    point_count: int
     segments: tuple[SealedSegment, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to drop."""
+        return not (self.trace_ids or self.log_count or self.point_count)
 
 
 def next_horizon(connection: sqlite3.Connection) -> int | None:
@@ -38,11 +45,14 @@ def next_horizon(connection: sqlite3.Connection) -> int | None:
         "SELECT max(arrival), count(*) FROM (SELECT arrival FROM log ORDER BY arrival LIMIT ?)", (LOGS_PER_STEP,)
     ).fetchone()
     ends = [arrival for arrival, count in (traces, logs) if count]
+    point_end = next_point_horizon(connection)
+    if point_end is not None:
+        ends.append(point_end)
     return min(ends) + 1 if ends else None
 
 
 def expire_before(
-    connection: sqlite3.Connection, horizon_unix_nano: int, segments: SegmentList, names: Names
+    connection: sqlite3.Connection, horizon_unix_nano: int, segments: SegmentList, names: Names, series: SeriesTable
 ) -> Expired:
     """Drop what arrived before the horizon, at most one step of it, inside the caller's transaction."""
     rows = connection.execute(
@@ -60,8 +70,9 @@ def expire_before(
     gone = segments.drop_expired(connection, first_key if first_key is not None else 2**62)
     if gone:
         _drop_dictionaries(connection)
+    point_count = expire_points(connection, horizon_unix_nano, series)
     names.forget_before(connection, horizon_unix_nano)
-    return Expired(tuple(row[1] for row in rows), len(log_ids), tuple(gone))
+    return Expired(tuple(row[1] for row in rows), len(log_ids), point_count, tuple(gone))
 
 
 def _lone_logs(connection: sqlite3.Connection, horizon_unix_nano: int) -> list[int]:

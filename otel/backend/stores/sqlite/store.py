@@ -9,12 +9,15 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, TracesData
 
+from otel.backend.metric_ports import MetricPoint, MetricSeries
 from otel.backend.ports import (
     CallCount,
     LogPage,
@@ -31,6 +34,7 @@ from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.database import Database
 from otel.backend.stores.sqlite.expiry import Expired, expire_before, next_horizon
 from otel.backend.stores.sqlite.log_rows import int64, page_of_logs, write_logs
+from otel.backend.stores.sqlite.metric_rows import SeriesTable, points_of, write_metrics
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.search import newest_matches, plan_of
 from otel.backend.stores.sqlite.segment_list import SegmentList
@@ -59,6 +63,7 @@ class SqliteStore:
         self._database = Database(path)
         self._tokens = AttributeTokens()
         self._names = Names(self._tokens)
+        self._series = SeriesTable(self._names)
         self._states = TraceStates()
         self._segments = SegmentList()
         self._compression = Compression()
@@ -75,13 +80,16 @@ class SqliteStore:
         """The damaged file that this one took the place of."""
         return self._database.set_aside
 
-    def write(self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs]) -> Written:
+    def write(
+        self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs], metrics: Iterable[ResourceMetrics] = ()
+    ) -> Written:
         """Store a batch in one transaction."""
         now_unix_nano = self._now_unix_nano()
         try:
             with self._database.transaction() as connection:
                 trace_ids, span_count, duplicate_count = self._writer.write(connection, spans, now_unix_nano)
                 log_count, log_duplicate_count = write_logs(connection, logs, self._names, now_unix_nano)
+                points = write_metrics(connection, metrics, self._names, self._series, now_unix_nano)
                 sealed = self._segments.seal_full(connection)
         except BaseException:
             self._load()
@@ -89,13 +97,15 @@ class SqliteStore:
         self._segments.sealed(sealed)
         if self._database.used_bytes(self._database.writer) > self._retention.max_bytes:
             self.expire()
-        return Written(trace_ids, span_count, log_count, duplicate_count + log_duplicate_count)
+        point_count, point_duplicate_count = points
+        duplicate_count += log_duplicate_count + point_duplicate_count
+        return Written(trace_ids, span_count, log_count, duplicate_count, point_count)
 
     def expire(self) -> int:
         """Drop what is past the bounds."""
         horizon_unix_nano = self._now_unix_nano() - int(self._retention.max_age_s * 1e9)
         gone = 0
-        while (expired := self._expire_step(horizon_unix_nano)).trace_ids or expired.log_count:
+        while not (expired := self._expire_step(horizon_unix_nano)).is_empty:
             gone += len(expired.trace_ids)
         connection = self._database.writer
         if self._database.used_bytes(connection) > self._retention.max_bytes:
@@ -176,12 +186,30 @@ class SqliteStore:
         """List log records."""
         return self._database.read(lambda connection: page_of_logs(connection, search, self._names))
 
+    def metric_series(self) -> list[MetricSeries]:
+        """Return every series."""
+        return self._series.all()
+
+    def metric_points(
+        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int
+    ) -> Iterator[tuple[int, Sequence[MetricPoint]]]:
+        """Yield the points of these series."""
+        for number in numbers:
+            series = self._series.known(number)
+            if series is None:
+                continue
+            reading = partial(points_of, series=series, bounds_unix_nano=(time_min_unix_nano, time_max_unix_nano))
+            points = self._database.read(reading)
+            if points:
+                yield number, points
+
     def statistics(self) -> StoreStatistics:
         """Say how full the store is."""
 
         def query(connection: sqlite3.Connection) -> StoreStatistics:
             traces = connection.execute("SELECT count(*), total(span_count), min(arrival) FROM trace").fetchone()
             logs = connection.execute("SELECT count(*) FROM log").fetchone()
+            points = connection.execute("SELECT count(*) FROM metric_point").fetchone()
             return StoreStatistics(
                 trace_count=traces[0],
                 span_count=int(traces[1]),
@@ -189,6 +217,8 @@ class SqliteStore:
                 used_bytes=self._database.used_bytes(connection),
                 max_bytes=self._retention.max_bytes,
                 oldest_arrival_unix_nano=traces[2] or 0,
+                series_count=len(self._series.all()),
+                point_count=points[0],
             )
 
         return self._database.read(query)
@@ -205,6 +235,7 @@ class SqliteStore:
         """Read what is stored; also after a transaction that failed, since memory may name what it never committed."""
         connection = self._database.writer
         self._names.load(connection)
+        self._series.load(connection)
         self._states.load(connection)
         self._compression.load(connection)
         last_piece_id = self._segments.load(connection)
@@ -213,7 +244,7 @@ class SqliteStore:
     def _expire_step(self, horizon_unix_nano: int) -> Expired:
         try:
             with self._database.transaction() as connection:
-                expired = expire_before(connection, horizon_unix_nano, self._segments, self._names)
+                expired = expire_before(connection, horizon_unix_nano, self._segments, self._names, self._series)
         except BaseException:
             self._load()
             raise
