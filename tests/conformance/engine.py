@@ -9,8 +9,10 @@ from typing import Any, Self
 import grpc
 import httpx
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from tests.polling import eventually
@@ -59,6 +61,10 @@ class Engine:
     def send_logs(self, *logs: ResourceLogs) -> None:
         """Send log records."""
         self.export(LOGS_EXPORT, ExportLogsServiceRequest(resource_logs=logs).SerializeToString())
+
+    def send_metrics(self, *metrics: ResourceMetrics) -> None:
+        """Send metrics."""
+        self.export(METRICS_EXPORT, ExportMetricsServiceRequest(resource_metrics=metrics).SerializeToString())
 
     def post(self, path: str, body: bytes, **headers: str) -> httpx.Response:
         """Send over OTLP/HTTP; header names have underscores for dashes."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from starlette.routing import Route
 from otel.analysis.model import LogRecord, Trace
 from otel.backend.api import parameters
 from otel.backend.api.answers import json_answer
+from otel.backend.api.lab_parameters import read, refuse_unknown
 from otel.backend.api.query_threads import asking_of
 from otel.backend.codec.model_values import log_records_of, trace_of
 from otel.backend.codec.otlp_json import to_json
@@ -36,8 +37,6 @@ LOG_PARAMETERS = (
     "limit",
     "cursor",
 )
-
-T = TypeVar("T")
 
 
 async def logs(request: Request) -> Response:
@@ -67,7 +66,7 @@ async def diff(request: Request) -> Response:
     """`GET /api/lab/diff?a&b`: two traces, matched; `force=true` pairs the roots of different operations too."""
     asking = asking_of(request)
     first, second = (trace_id_of(request.query_params.get(name, ""), name) for name in ("a", "b"))
-    force = _read(request.query_params, "force", parameters.boolean_of, False)
+    force = read(request.query_params, "force", parameters.boolean_of, False)
     return json_answer(await asking(_diff, asking.store, first, second, force))
 
 
@@ -80,23 +79,18 @@ ROUTES = [
 
 
 def log_search_of(query: Mapping[str, str]) -> LogSearch:
-    """Read the parameters of a log search; MalformedParameterError names the one that is wrong or unknown.
-
-    A misspelt filter that was passed over would look like an answer.
-    """
-    for name in query:
-        if name not in LOG_PARAMETERS:
-            raise MalformedParameterError(name, f"'{name}' is not a parameter; there are {', '.join(LOG_PARAMETERS)}")
+    """Read the parameters of a log search; MalformedParameterError names the one that is wrong or unknown."""
+    refuse_unknown(query, LOG_PARAMETERS)
     return LogSearch(
-        trace_id=_read(query, "traceId", parameters.trace_id_of, b""),
-        span_id=_read(query, "spanId", parameters.span_id_of, b""),
+        trace_id=read(query, "traceId", parameters.trace_id_of, b""),
+        span_id=read(query, "spanId", parameters.span_id_of, b""),
         service=query.get("serviceName", ""),
-        severity_min=_read(query, "severityMin", _severity, 0),
-        time_min_unix_nano=_read(query, "timeMin", parameters.time_of, None),
-        time_max_unix_nano=_read(query, "timeMax", parameters.time_of, None),
+        severity_min=read(query, "severityMin", _severity, 0),
+        time_min_unix_nano=read(query, "timeMin", parameters.time_of, None),
+        time_max_unix_nano=read(query, "timeMax", parameters.time_of, None),
         text=query.get("text", ""),
-        limit=_read(query, "limit", _limit, DEFAULT_LOG_LIMIT),
-        after=_read(query, "cursor", _position, None),
+        limit=read(query, "limit", _limit, DEFAULT_LOG_LIMIT),
+        after=read(query, "cursor", _position, None),
     )
 
 
@@ -143,16 +137,6 @@ def trace_id_of(text: str, name: str) -> bytes:
         return parameters.trace_id_of(text)
     except ValueError as error:
         raise MalformedParameterError(name, f"trace id {error}") from error
-
-
-def _read(query: Mapping[str, str], name: str, parse: Callable[[str], T], default: T) -> T:
-    text = query.get(name, "")
-    if not text:
-        return default
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise MalformedParameterError(name, f"{name} {error}") from error
 
 
 def _severity(text: str) -> int:

@@ -104,8 +104,8 @@ def _why_unusable_buckets(point: HistogramDataPoint) -> str:
         return f"a histogram may have at most {MAX_BUCKETS} buckets"
     if point.bucket_counts and len(point.bucket_counts) != len(bounds) + 1:
         return "a histogram needs one bucket count more than it has bounds"
-    if any(math.isnan(bound) for bound in bounds) or any(low >= high for low, high in pairwise(bounds)):
-        return "a histogram's bounds must ascend"
+    if not all(map(math.isfinite, bounds)) or any(low >= high for low, high in pairwise(bounds)):
+        return "a histogram's bounds must be finite and ascend"
     return ""
 
 
