@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 import otel
-from otel.backend.api import health, lab, lab_metrics, legacy, metrics, stream, v3
+from otel.backend.api import health, lab, lab_metrics, legacy, metrics, prometheus, stream, v3
 from otel.backend.api.answers import not_found, render_error
 from otel.backend.api.host_check import HostCheck
 from otel.backend.api.pages import Pages, jaeger_pages, viewer_pages
@@ -75,6 +75,7 @@ def _routes(pages: Pages) -> list[BaseRoute]:
         *v3.ROUTES,
         *lab.ROUTES,
         *lab_metrics.ROUTES,
+        *prometheus.ROUTES,
         *VIEWER_ROUTES,
         *stream.ROUTES,
         *metrics.ROUTES,

@@ -47,6 +47,10 @@ class MalformedParameterError(BackendError):
         self.parameter = parameter
 
 
+class UnanswerableQueryError(BackendError):
+    """A query can be read and not be answered: it costs too much, or its sides do not fit; its text says which."""
+
+
 class NotFoundError(BackendError):
     """What was asked for is not stored."""
 

@@ -1,4 +1,4 @@
-"""The three shapes of an answer: Jaeger's v3, Jaeger's legacy envelope, and ours; errors in each."""
+"""The shapes of an answer: Jaeger's v3, Jaeger's legacy envelope, Prometheus', and ours; errors in each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otel.backend.errors import MalformedParameterError, NotFoundError
+from otel.backend.errors import MalformedParameterError, NotFoundError, UnanswerableQueryError
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -65,10 +65,20 @@ def problem(status_code: int, title: str, detail: str, kind: str = "") -> Respon
     return Response(orjson.dumps(body), status_code=status_code, headers={"content-type": PROBLEM})
 
 
+def prometheus_error(status_code: int, error: Exception, message: str) -> Response:
+    """Answer with Prometheus' error object."""
+    kind = {400: "bad_data", 404: "not_found", 422: "execution"}.get(status_code, "internal")
+    if isinstance(error, MalformedParameterError):
+        message = f'invalid parameter "{error.parameter}": {message}'
+    return json_answer({"status": "error", "errorType": kind, "error": message}, status_code)
+
+
 async def render_error(request: Request, error: Exception) -> Response:
-    """Answer an error in the shape of the route that was asked: one mapper, three renderers."""
+    """Answer an error in the shape of the route that was asked: one mapper, four renderers."""
     status_code, title, message = _told(error)
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    if path.startswith("/api/v1/"):
+        return prometheus_error(status_code, error, message)
     if path.startswith("/api/lab/"):
         return problem(status_code, title, message)
     return v3_error(status_code, message) if path.startswith("/api/v3/") else legacy_error(status_code, message)
@@ -86,6 +96,8 @@ async def not_found(request: Request, error: Exception) -> Response:
 def _told(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, MalformedParameterError):
         return 400, f"Malformed {error.parameter}", str(error)
+    if isinstance(error, UnanswerableQueryError):
+        return 422, "Unanswerable query", str(error)
     if isinstance(error, NotFoundError):
         return 404, "Not found", str(error)
     # The server logs it, once, with its stack: Starlette raises it again after this answer.

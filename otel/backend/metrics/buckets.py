@@ -15,6 +15,8 @@ from itertools import accumulate
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint, HistogramDataPoint
 
+from otel.backend.metric_ports import MetricPoint
+
 Layout = tuple[float, ...]
 HistogramPoint = HistogramDataPoint | ExponentialHistogramDataPoint
 
@@ -23,14 +25,14 @@ MAX_EXPONENTIAL_BUCKETS = 160
 MIN_SCALE = -10
 
 
-def layout_of(points: Iterable[HistogramPoint]) -> Layout:
-    """Return the bounds that all these points have in common; points without buckets have no say."""
+def layout_of(points: Iterable[MetricPoint]) -> Layout:
+    """Return the bounds that the histograms among these points have in common; one without buckets has no say."""
     explicit: set[float] | None = None
     exponential: list[ExponentialHistogramDataPoint] = []
     for point in points:
         if isinstance(point, ExponentialHistogramDataPoint):
             exponential.append(point)
-        elif point.bucket_counts:
+        elif isinstance(point, HistogramDataPoint) and point.bucket_counts:
             bounds = point.explicit_bounds
             explicit = set(bounds) if explicit is None else explicit.intersection(bounds)
     shared = _exponential_layout(exponential) if exponential else None

@@ -79,12 +79,7 @@ class Line:
 
 def layout_of_all(series: Sequence[MetricSeries], points: Points) -> Layout:
     """Return the bounds that the histograms among these series share."""
-    return layout_of(
-        point  # type: ignore[misc]  # a histogram's points are histogram points
-        for each in series
-        if each.kind in HISTOGRAMS
-        for point in points.get(each.number, ())
-    )
+    return layout_of(point for each in series for point in points.get(each.number, ()))
 
 
 def line_of(group: Sequence[MetricSeries], points: Points, layout: Layout, aggregate: Aggregate, steps: Steps) -> Line:

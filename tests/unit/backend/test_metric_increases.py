@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel.backend.metric_ports import Temporality
@@ -85,6 +85,7 @@ def test_an_increase_of_no_length_is_in_the_step_that_it_ends() -> None:
 
 
 @given(st.integers(-50, 150), st.integers(0, 100), st.integers(1, 40), st.integers(1, 30))
+@example(1, 0, 10, 3)
 def test_no_part_of_an_increase_gets_lost_or_is_told_twice(after: int, length: int, step: int, count: int) -> None:
     whole = range(after, after + max(1, length)) if length else range(after - 1, after)
     inside = sum(0 <= moment < step * count for moment in whole)
