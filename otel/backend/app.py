@@ -13,14 +13,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 import otel
-from otel.backend.api import health, lab, lab_metrics, legacy, metrics, prometheus, stream, v3
+from otel.backend.api import health, lab, lab_metrics, legacy, metrics, prometheus, scrape, stream, v3
 from otel.backend.api.answers import not_found, render_error
 from otel.backend.api.host_check import HostCheck
 from otel.backend.api.pages import Pages, jaeger_pages, viewer_pages
 from otel.backend.api.query_threads import Asking
 from otel.backend.api.stream import Feed
 from otel.backend.errors import BackendError
-from otel.backend.ports import TelemetryStore
+from otel.backend.ports import IngestCounts, TelemetryStore
 from otel.backend.viewer_routes import ROUTES as VIEWER_ROUTES
 
 VIEWER_DIR = Path(next(iter(otel.__path__))) / "viewer"
@@ -51,6 +51,7 @@ def create_app(
     app.state.feed = feed or Feed()
     app.state.endpoints = {}
     app.state.storage_error = lambda: ""
+    app.state.ingest_counts = IngestCounts
     app.state.start_time_unix_nano = time.time_ns()
     return app
 
@@ -81,5 +82,6 @@ def _routes(pages: Pages) -> list[BaseRoute]:
         *metrics.ROUTES,
         *legacy.ROUTES,
         *health.ROUTES,
+        *scrape.ROUTES,
         Route("/{path:path}", page, methods=EVERY_METHOD),
     ]

@@ -13,12 +13,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from otel.backend.errors import BackendError, OverloadedError, StoreError, StoreFullError
-from otel.backend.ports import TelemetryStore, Written
+from otel.backend.ports import IngestCounts, TelemetryStore, Written
 from otel.backend.receivers.requests import Submission
 
 # A protobuf tree takes several times its wire size in memory, so 32 MiB of requests is about 150 MiB at worst.
@@ -61,6 +61,8 @@ class Ingest:
         self._lock = threading.Lock()
         self._stopping = False
         self._storage_error = ""
+        self._counts = IngestCounts()
+        self._refused_request_count = 0
         self._thread = threading.Thread(target=self._run, name="store-writer")
 
     def start(self) -> None:
@@ -93,6 +95,11 @@ class Ingest:
         return self._queued_bytes
 
     @property
+    def counts(self) -> IngestCounts:
+        """What came in since the start; readable from any thread."""
+        return replace(self._counts, refused_request_count=self._refused_request_count, queued_bytes=self._queued_bytes)
+
+    @property
     def storage_error(self) -> str:
         """Why the store did not take the last write, in a sentence; "" if it did. What is damaged or full is told,
         not what was wrong with a submission.
@@ -103,9 +110,11 @@ class Ingest:
         size_bytes = waiting.submission.size_bytes
         with self._lock:
             if self._stopping:
+                self._refused_request_count += 1
                 raise StoreFullError("the backend is stopping; send again to the one that follows")
             # One request always fits into an empty queue, whatever its size.
             if self._queued_bytes and self._queued_bytes + size_bytes > self._max_queued_bytes:
+                self._refused_request_count += 1
                 raise OverloadedError(
                     f"{self._queued_bytes} bytes wait to be stored, more than fits; send again later",
                     retry_after_s=RETRY_AFTER_S,
@@ -163,14 +172,25 @@ class Ingest:
             log.exception("write.failed")
             return StoreError("internal error; the backend's log has the details")
         self._storage_error = ""
+        self._count(written)
         try:
             self._on_written(submissions, written)
         except Exception:
             log.exception("write.unannounced")
         return None
 
+    def _count(self, written: Written) -> None:
+        counts = self._counts
+        self._counts = IngestCounts(
+            counts.span_count + written.span_count,
+            counts.log_count + written.log_count,
+            counts.point_count + written.point_count,
+            counts.duplicate_count + written.duplicate_count,
+        )
+
     def _settle(self, batch: list[_Waiting], error: BackendError | None) -> None:
         with self._lock:
+            self._refused_request_count += len(batch) if error else 0
             self._queued_bytes -= sum(waiting.submission.size_bytes for waiting in batch)
         for waiting in batch:
             # A loop that is closed has nobody left who waits.

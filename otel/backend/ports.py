@@ -128,6 +128,18 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class IngestCounts:
+    """What came in since the start: what was new to the store, what it had already, and requests that were refused."""
+
+    span_count: int = 0
+    log_count: int = 0
+    point_count: int = 0
+    duplicate_count: int = 0
+    refused_request_count: int = 0
+    queued_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatistics:
     """How full a store is."""
 

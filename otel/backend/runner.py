@@ -105,6 +105,7 @@ class Backend:
         )
         app.state.endpoints = self._addresses
         app.state.storage_error = lambda: self._ingest.storage_error
+        app.state.ingest_counts = lambda: self._ingest.counts
         self._ingest.start()
         self._running.push_async_callback(self._ingest.stop)
         server = otlp_server(self._ingest)

@@ -36,9 +36,10 @@ def test_every_example_answers_with_json_that_is_not_empty(addresses: dict[str, 
         ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30)
         assert ran.returncode == 0, (example, ran.stderr)
         answers.append(json.loads(ran.stdout))
-    assert len(answers) == 10
-    stored, logged, services, trace, summaries, legacy, metrics, status, logs, analysis = answers
-    assert (stored, logged) == ({}, {}) or stored == {"partialSuccess": {}}
+    assert len(answers) == 14
+    stored, logged, measured, services, trace, summaries, legacy, metrics, status, logs, analysis = answers[:11]
+    listed, quantiles, prometheus = answers[11:]
+    assert (stored, logged, measured) == ({}, {}, {})
     assert services == {"services": ["shop"]}
     assert trace["result"]["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"] == "GET /cart"
     assert [each["rootOperationName"] for each in summaries["summaries"]] == ["GET /cart"]
@@ -48,3 +49,9 @@ def test_every_example_answers_with_json_that_is_not_empty(addresses: dict[str, 
     records = logs["result"]["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
     assert [record["body"]["stringValue"] for record in records] == ["cart shown"]
     assert (analysis["spanCount"], analysis["logCount"]) == (1, 1)
+    assert [(metric["name"], metric["kind"]) for metric in listed["metrics"]] == [
+        ("rpc.server.call.duration", "histogram")
+    ]
+    assert quantiles["series"][0]["values"] == [pytest.approx(0.24)] * 3
+    assert quantiles["series"][0]["exemplars"][0]["traceId"] == "5a1f0c3e9b7d42468ce013579bdf2468"
+    assert [value for _, value in prometheus["data"]["result"][0]["values"]] == ["0.15000000000000002"]

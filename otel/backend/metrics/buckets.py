@@ -64,11 +64,11 @@ def quantile(share: float, layout: Layout, counts: Sequence[float]) -> float:
     The lowest bucket begins at 0 where its bound is above; what lies in the highest is told as its lower bound.
     NaN where there are no measurements or no bounds.
     """
+    if share < 0 or share > 1:
+        return math.copysign(math.inf, share)
     cumulative = list(accumulate(counts))
     if not layout or cumulative[-1] <= 0 or math.isnan(share):
         return math.nan
-    if not 0 <= share <= 1:
-        return -math.inf if share < 0 else math.inf
     rank = share * cumulative[-1]
     # For a share of 0 Prometheus looks at the first bucket even where it is empty, and says NaN.
     search = bisect_left if rank else bisect_right

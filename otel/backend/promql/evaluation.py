@@ -166,9 +166,7 @@ def _matched(binary: Binary, vector: Vector) -> Vector:
     for labels, value in vector.items():
         kept = _only(labels, binary.labels) if binary.is_on else _without(labels, NAME_LABEL, *binary.labels)
         if kept in out:
-            raise UnanswerableQueryError(
-                "multiple matches for labels: one side of an operation has them twice"
-            )
+            raise UnanswerableQueryError("multiple matches for labels: one side of an operation has them twice")
         out[kept] = value
     return out
 

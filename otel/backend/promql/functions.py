@@ -59,7 +59,7 @@ def histogram_quantile(share: float, buckets: Sequence[tuple[float, float]]) -> 
     """Return a quantile of buckets given as upper bound and cumulative count; NaN where the one to +Inf is missing."""
     ordered = sorted(buckets)
     if len(ordered) < 2 or ordered[-1][0] != math.inf:
-        return math.nan
+        return quantile(share, (), (0.0,))
     counts = []
     below = 0.0
     for _, cumulative in ordered:

@@ -95,6 +95,8 @@ async def test_overload_is_refused_with_a_time_to_come_again_and_nothing_accepte
         over_http = await post(backend, body_of(3))
         store.gate.set()
         await asyncio.gather(*accepted)
+        counts = backend._ingest.counts
+        assert (counts.span_count, counts.refused_request_count, counts.queued_bytes) == (2, 2, 0)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     status = rpc_status.from_call(caught.value)
     assert status is not None

@@ -110,6 +110,7 @@ def test_exponential_histograms_put_together_count_as_if_made_together(
         pytest.param(1.0, (0, 4, 0), 2.0, id="the greatest of all"),
         pytest.param(-1.0, (0, 4, 0), -math.inf, id="below every share"),
         pytest.param(2.0, (0, 4, 0), math.inf, id="above every share"),
+        pytest.param(2.0, (0, 0, 0), math.inf, id="above every share of nothing"),
     ],
 )
 def test_a_quantile_is_interpolated_within_its_bucket(share: float, counts: tuple[float, ...], expected: float) -> None:

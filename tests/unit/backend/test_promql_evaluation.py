@@ -58,7 +58,7 @@ def one(store: MetricStore, query: str, at_s: float) -> float:
     return single
 
 
-def calls(values: dict[float, int], **attributes: str) -> Any:
+def calls(values: dict[int, int], **attributes: str) -> Any:
     return sum_metric("calls", [number_point(each, at_s=at_s, attributes=attributes) for at_s, each in values.items()])
 
 
