@@ -17,6 +17,8 @@ from tracelab.stack.options import StackOptions
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCHEDULE_DELAY_MS: Final = "200"  # short enough to watch, long enough to batch
+# A minute, the SDK's own, is too long to watch; a series costs the store 100 bytes each time.
+METRIC_INTERVAL_MS: Final = "10000"
 
 _PORT_OPTIONS: Final = {
     "otlp_grpc": "--otlp-grpc-port",
@@ -93,6 +95,7 @@ def environment(name: str, ports: Ports, options: StackOptions, environ: Mapping
     made = {
         "OTEL_BSP_SCHEDULE_DELAY": SCHEDULE_DELAY_MS,
         "OTEL_BLRP_SCHEDULE_DELAY": SCHEDULE_DELAY_MS,
+        "OTEL_METRIC_EXPORT_INTERVAL": METRIC_INTERVAL_MS,
         "GRPC_VERBOSITY": "NONE",  # gRPC's core writes to stderr past every log setting
         **environ,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),

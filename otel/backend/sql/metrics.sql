@@ -19,7 +19,7 @@ CREATE TABLE metric_point (
   series_id INTEGER NOT NULL,
   time INTEGER NOT NULL,
   start INTEGER NOT NULL,
-  point BLOB NOT NULL                  -- the data point without its attributes, exemplars included
+  point BLOB NOT NULL                  -- the data point without its attributes, exemplars included; see point_packing.py
 );
 -- The same point sent twice is stored once.
 CREATE UNIQUE INDEX metric_point_series ON metric_point (series_id, time, start);

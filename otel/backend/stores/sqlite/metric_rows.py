@@ -20,6 +20,7 @@ from otel.backend.stores.flat_metrics import FlatPoint, flat_points
 from otel.backend.stores.matching import service_of
 from otel.backend.stores.sqlite.log_rows import int64
 from otel.backend.stores.sqlite.names import DIGEST_BYTES, Names
+from otel.backend.stores.sqlite.point_packing import pack, unpack
 
 # A sender that puts ids into attributes must not fill the memory: past this, series that were silent longest go.
 MAX_SERIES = 20_000
@@ -185,7 +186,7 @@ def points_of(
         (series.number, time_max, series.number, time_min, time_min),
     )
     parse = POINT_TYPES[series.kind].FromString
-    return [parse(row[0]) for row in rows]
+    return [parse(unpack(row[0])) for row in rows]
 
 
 def next_point_horizon(connection: sqlite3.Connection) -> int | None:
@@ -216,4 +217,4 @@ def _has_points(connection: sqlite3.Connection, number: int) -> bool:
 
 def _row(point: MetricPoint, number: int, now_unix_nano: int) -> tuple[int, int, int, int, bytes]:
     times = (int64(point.time_unix_nano), int64(point.start_time_unix_nano))
-    return (now_unix_nano, number, *times, point.SerializeToString())
+    return (now_unix_nano, number, *times, pack(point.SerializeToString()))
