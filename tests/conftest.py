@@ -13,9 +13,8 @@ from opentelemetry import trace
 from xdist.remote import Producer
 
 from tests.left_behind import LeftBehind
-from tests.work_units import WorkUnits, rank
-
 from tests.postgres_server import PostgresServer, postgres_server, programs
+from tests.work_units import WorkUnits, rank
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts background jobs so, and what the tests start would inherit it.
