@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -14,7 +15,7 @@ from xdist.remote import Producer
 
 from tests.left_behind import LeftBehind
 from tests.postgres_server import PostgresServer, postgres_server, programs
-from tests.work_units import WorkUnits, rank
+from tests.work_units import WorkUnits, rank, sendable
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts background jobs so, and what the tests start would inherit it.
@@ -37,6 +38,12 @@ def is_worker(config: pytest.Config) -> bool:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WorkUnits:
     """Let workers take whole files, but for those whose tests share nothing."""
     return WorkUnits(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Escape what UTF-8 cannot hold, such as half a surrogate pair in a captured log line: a worker would end on it."""
+    return sendable((yield))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

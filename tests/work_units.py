@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from xdist.remote import Producer
@@ -41,3 +41,12 @@ class WorkUnits(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no type
 def rank(nodeid: str) -> tuple[bool, bool]:
     """What sorts tests for their workers: whole files of what takes long, then single tests of it, then the rest."""
     return (not nodeid.startswith(FIRST), nodeid.startswith(SPREAD))
+
+
+def sendable(report: Any) -> Any:
+    """The same report, as what a worker sends, with every text as UTF-8 can hold it."""
+    if isinstance(report, str):
+        return report.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(report, dict):
+        return {name: sendable(value) for name, value in report.items()}
+    return [sendable(value) for value in report] if isinstance(report, list | tuple) else report
