@@ -42,11 +42,12 @@ def shown_trace(lab: Lab, trace_id: str) -> Trace:
     return trace
 
 
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """An address at which nobody listens: bound, so that nobody else gets it meanwhile."""
+    with contextlib.closing(socket.socket()) as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 def test_the_demo_on_a_stack_of_its_own_shows_all_sections_in_their_order(tmp_path: Path) -> None:
@@ -171,12 +172,11 @@ def test_without_a_trace_there_is_nothing_to_prove(lab: Lab, extra: dict[str, st
     assert (found["proof"], found["trace_id"], found["traces"]) == ("none", None, 0)
 
 
-def test_a_silent_exporter_endpoint_is_named_and_fails_the_demo(lab: Lab) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    done = lab.run("demo", "--json", OTEL_EXPORTER_OTLP_ENDPOINT=nowhere)
+def test_a_silent_exporter_endpoint_is_named_and_fails_the_demo(lab: Lab, nowhere: str) -> None:
+    done = lab.run("demo", "--json", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{nowhere}")
     assert done.returncode == 1
     assert json.loads(done.stdout)["proof"] == "failed"
-    assert f"nothing listens at the exporter's endpoint {nowhere}" in done.stderr
+    assert f"nothing listens at the exporter's endpoint http://{nowhere}" in done.stderr
     assert done.stderr.count("\n") == 2
 
 
@@ -187,21 +187,20 @@ def test_the_demo_alone_prints_four_lines_and_the_link(lab: Lab) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_demo_alone_says_once_that_no_backend_listens(tmp_path: Path) -> None:
+def test_the_demo_alone_says_once_that_no_backend_listens(tmp_path: Path, nowhere: str) -> None:
     home = tmp_path / "home"
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    options = StackOptions(home=home, ports="auto", only=("user", "order", "report"), otlp_endpoint=nowhere)
+    endpoint = f"http://{nowhere}"
+    options = StackOptions(home=home, ports="auto", only=("user", "order", "report"), otlp_endpoint=endpoint)
     with Stack.start(options, environment(home)):
-        done = Lab(home).run_module("clients.demo", OTEL_EXPORTER_OTLP_ENDPOINT=nowhere)
+        done = Lab(home).run_module("clients.demo", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
     assert (done.returncode, done.stdout.splitlines()) == (0, FOUR_LINES)
     assert done.stderr == "no trace backend; start one with ./lab up --only backend\n"
 
 
-def test_the_demo_alone_without_services_says_so_in_two_lines(tmp_path: Path) -> None:
-    address = f"127.0.0.1:{free_port()}"
-    done = Lab(tmp_path / "home").run_module("clients.demo", USER_ADDRESS=address)
+def test_the_demo_alone_without_services_says_so_in_two_lines(tmp_path: Path, nowhere: str) -> None:
+    done = Lab(tmp_path / "home").run_module("clients.demo", USER_ADDRESS=nowhere)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"error: UNAVAILABLE: nothing answers at {address}")
+    assert done.stderr.startswith(f"error: UNAVAILABLE: nothing answers at {nowhere}")
     assert len(done.stderr.splitlines()) == 2
 
 
