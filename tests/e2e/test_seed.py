@@ -212,7 +212,10 @@ def test_the_demo_prints_the_documented_lines_and_nothing_else(stack: Stack) -> 
     shown = subprocess.run(
         [sys.executable, "-m", "clients.demo"],
         env=environment(
-            OTEL_EXPORTER_OTLP_ENDPOINT=stack.otlp_endpoint, LAB_QUERY_URL=stack.query_url, **addresses
+            OTEL_EXPORTER_OTLP_ENDPOINT=stack.otlp_endpoint,
+            LAB_QUERY_URL=stack.query_url,
+            LAB_HOME=str(stack.options.home),
+            **addresses,
         ),
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
