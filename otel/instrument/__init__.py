@@ -4,7 +4,12 @@
 """
 
 from otel.instrument.exceptions import exception_was_logged, mark_exception_logged
-from otel.instrument.interceptors import aio_client_interceptors, aio_server_interceptor
+from otel.instrument.interceptors import (
+    aio_client_interceptors,
+    aio_server_interceptor,
+    client_interceptor,
+    server_interceptor,
+)
 from otel.instrument.settings import SettingsError, TelemetrySettings
 from otel.instrument.telemetry import Telemetry, configure
 
@@ -14,7 +19,9 @@ __all__ = [
     "TelemetrySettings",
     "aio_client_interceptors",
     "aio_server_interceptor",
+    "client_interceptor",
     "configure",
     "exception_was_logged",
     "mark_exception_logged",
+    "server_interceptor",
 ]

@@ -85,6 +85,10 @@ class CallRecord:
         self.sent_message_count = 0
         self.received_message_count = 0
 
+    def age_s(self) -> float:
+        """Return how long ago the span started."""
+        return max(0.0, (time.time_ns() - self._start_time_unix_nano) / 1e9)
+
     def sent(self, size_bytes: int, *, in_stream: bool) -> None:
         """Count one message on its way out; `size_bytes` is uncompressed. Only a stream's messages become events."""
         if in_stream and self.sent_message_count < self._recorder.message_events:

@@ -1,7 +1,8 @@
-"""How a call ended, worked out from the signals that grpc.aio gives. Pure: no spans, no tasks, no clock.
+"""How a call ended, worked out from the signals that gRPC gives. Pure: no spans, no tasks, no threads, no clock.
 
-grpc.aio tells a server-side interceptor nothing directly about a deadline, a cancelled call or a stopping server;
-`docs/corrections.md` lists what each ending looks like from inside.
+Neither API of gRPC tells a server-side interceptor directly about a deadline, a cancelled call or a stopping server;
+`docs/corrections.md` lists what each ending looks like from inside. The adapters in `aio` and `sync` collect the
+signals, each in its API's way; what they mean is the same for both and stands here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import grpc
 
 # A cancel within this time of the deadline is the deadline: the two timers were seen 0 to 10 ms apart.
 DEADLINE_SLACK_S: Final = 0.05
+# gRPC's core sends a timeout rounded up by as much as this part of it, so that its caller's deadline is the earlier.
+TIMEOUT_ROUNDING: Final = 0.01
 
 SERVER_ERRORS: Final = frozenset(
     {
@@ -44,24 +47,34 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSignals:
-    """What was seen of one call on the server by the time its task was done.
+class Failure:
+    """The status that gRPC sends for an exception that nobody handled; its two APIs word the details differently."""
 
-    `code` and `details` are the servicer context's (None and empty if unset); `error` is what left the servicer or its
-    (de)serializers. `was_cancelled`: the task got a cancel, or the context never got done. `awaited_request`: the
-    servicer was waiting for a message of a request stream then. `remaining_s` is what was left of the deadline when the
-    servicer was left (None: no deadline). `cancelled_before_deadline`: the cancel had arrived before the deadline was
-    near. `is_stopping`: this server was cancelling its calls.
+    code: grpc.StatusCode
+    details: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSignals:
+    """What was seen of one call on the server by the time it was over.
+
+    `code` and `details` are the servicer context's (None and empty if unset); `failure` comes from what left the
+    servicer or its (de)serializers. `was_cancelled`: the call was cut short before its answer was handed to gRPC.
+    `awaited_request`: the servicer was waiting for a message of a request stream then. `remaining_s` is what was left
+    of the deadline when the servicer was left or its call cut short (None: no deadline), `timeout_s` when it was
+    reached. `cancelled_before_deadline`: the cancel had arrived before the deadline was near. `is_stopping`: this
+    server was cancelling its calls.
     """
 
     is_known_method: bool = True
     is_reached: bool = True
     code: grpc.StatusCode | None = None
     details: str = ""
-    error: BaseException | None = None
+    failure: Failure | None = None
     was_aborted: bool = False
     was_cancelled: bool = False
     awaited_request: bool = False
+    timeout_s: float | None = None
     remaining_s: float | None = None
     cancelled_before_deadline: bool = False
     is_stopping: bool = False
@@ -71,7 +84,7 @@ class ServerSignals:
         """Say whether the servicer's own answer or abort ended the call: nothing failed or cut it short."""
         is_reached = self.is_known_method and self.is_reached
         is_expired = self.remaining_s is not None and self.remaining_s <= 0.0
-        return is_reached and not self.was_cancelled and (self.was_aborted or not (is_expired or self.error))
+        return is_reached and not self.was_cancelled and (self.was_aborted or not (is_expired or self.failure))
 
 
 def server_ending(signals: ServerSignals) -> Ending:
@@ -79,8 +92,8 @@ def server_ending(signals: ServerSignals) -> Ending:
     if not signals.is_known_method:
         return _server(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
     if not signals.is_reached:
-        if signals.error is not None:
-            return _server(grpc.StatusCode.UNKNOWN, _unexpected(signals.error))
+        if signals.failure is not None:
+            return _server(signals.failure.code, signals.failure.details)
         return Ending(None)
     if signals.was_cancelled:
         return _cut_short(signals)
@@ -88,10 +101,14 @@ def server_ending(signals: ServerSignals) -> Ending:
         return _server(signals.code or grpc.StatusCode.OK, signals.details)
     if signals.remaining_s is not None and signals.remaining_s <= 0.0:
         return _server(grpc.StatusCode.DEADLINE_EXCEEDED)
-    if signals.error is not None:
-        code = signals.code if signals.code not in {None, grpc.StatusCode.OK} else grpc.StatusCode.UNKNOWN
-        return _server(code, _unexpected(signals.error))  # gRPC sends this, whatever details were set
+    if signals.failure is not None:
+        return _server(signals.failure.code, signals.failure.details)
     return _server(signals.code or grpc.StatusCode.OK, signals.details)
+
+
+def deadline_slack_s(timeout_s: float | None) -> float:
+    """Return how long before a server's deadline a cancel may still be that deadline, of a call with this timeout."""
+    return DEADLINE_SLACK_S + TIMEOUT_ROUNDING * (timeout_s or 0.0)
 
 
 def client_ending(code: grpc.StatusCode, details: str) -> Ending:
@@ -107,7 +124,7 @@ def failure_ending(error: BaseException) -> Ending:
 
 
 def _cut_short(signals: ServerSignals) -> Ending:
-    near_deadline = signals.remaining_s is not None and signals.remaining_s <= DEADLINE_SLACK_S
+    near_deadline = signals.remaining_s is not None and signals.remaining_s <= deadline_slack_s(signals.timeout_s)
     if near_deadline and not signals.cancelled_before_deadline:
         return _server(grpc.StatusCode.DEADLINE_EXCEEDED)
     if signals.is_stopping:
@@ -121,7 +138,3 @@ def _server(code: grpc.StatusCode | None, description: str = "") -> Ending:
     if code in SERVER_ERRORS:
         return Ending(code, code.name, description)
     return Ending(code)
-
-
-def _unexpected(error: BaseException) -> str:
-    return f"Unexpected {type(error)}: {error}"

@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import grpc
 import grpc.aio
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import Meter, MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
 
 from otel.instrument import semconv
-from otel.instrument.call_durations import CallDurations
-from otel.instrument.call_record import CallRecorder, ExceptionLog, log_with_stdlib
-from otel.instrument.client import (
+from otel.instrument.aio.client_interceptors import (
     CorrectedStreamStream,
     CorrectedStreamUnary,
     CorrectedUnaryStream,
     CorrectedUnaryUnary,
     Hook,
 )
-from otel.instrument.server import CorrectedAioServerInterceptor
-from otel.instrument.server_call import ServerStop
-from otel.instrument.traced_channel import TracedChannel
+from otel.instrument.aio.server_interceptor import CorrectedAioServerInterceptor
+from otel.instrument.aio.traced_channel import TracedChannel
+from otel.instrument.call_durations import CallDurations
+from otel.instrument.call_record import CallRecorder, ExceptionLog, log_with_stdlib
+from otel.instrument.server_stop import ServerStop
+from otel.instrument.sync.client_interceptor import CorrectedClientInterceptor
+from otel.instrument.sync.server_interceptor import CorrectedServerInterceptor
+from otel.instrument.sync.traced_channel import TracedChannel as TracedSyncChannel
 
 SCOPE_NAME: Final = "otel.instrument"
 _CLIENT_CLASSES: Final = (CorrectedUnaryUnary, CorrectedUnaryStream, CorrectedStreamUnary, CorrectedStreamStream)
@@ -78,14 +82,61 @@ def aio_server_interceptor(
 
     `stop` tells it when the server begins to cancel calls. A provider that is None is the global one.
     """
-    recorder = CallRecorder(
-        _tracer(tracer_provider),
-        SpanKind.SERVER,
-        _durations(meter_provider, semconv.SERVER_CALL_DURATION, "Duration of an incoming call."),
-        message_events,
-        log_exception,
-    )
+    recorder = _server_recorder(tracer_provider, meter_provider, message_events, log_exception)
     made: grpc.aio.ServerInterceptor = CorrectedAioServerInterceptor(recorder, filter_, stop)
+    return made
+
+
+def client_interceptor(
+    tracer_provider: TracerProvider | None = None,
+    filter_: Filter | None = None,
+    request_hook: Hook | None = None,
+    response_hook: Hook | None = None,
+    *,
+    target: str | None = None,
+    meter_provider: MeterProvider | None = None,
+    message_events: int = 0,
+    log_exception: ExceptionLog = log_with_stdlib,
+) -> CorrectedClientInterceptor:
+    """Make the corrected client interceptor of one synchronous channel; in place of the library's function.
+
+    `grpc.intercept_channel` takes it, and so does the library's own `grpcext.intercept_channel`. Arguments as of
+    `aio_client_interceptors`.
+    """
+    recorder = _client_recorder(tracer_provider, meter_provider, message_events, log_exception)
+    return CorrectedClientInterceptor(recorder, target, filter_, request_hook, response_hook)
+
+
+def traced_sync_channel(
+    channel: grpc.Channel,
+    target: str,
+    tracer_provider: TracerProvider | None = None,
+    filter_: Filter | None = None,
+    *,
+    meter_provider: MeterProvider | None = None,
+    message_events: int = 0,
+    log_exception: ExceptionLog = log_with_stdlib,
+) -> grpc.Channel:
+    """Trace the calls of a synchronous channel to `target`; interceptors that it has run inside the tracing."""
+    recorder = _client_recorder(tracer_provider, meter_provider, message_events, log_exception)
+    return TracedSyncChannel(channel, recorder, target, filter_)
+
+
+def server_interceptor(
+    tracer_provider: TracerProvider | None = None,
+    filter_: Filter | None = None,
+    *,
+    meter_provider: MeterProvider | None = None,
+    message_events: int = 0,
+    log_exception: ExceptionLog = log_with_stdlib,
+    stop: ServerStop | None = None,
+) -> grpc.ServerInterceptor:
+    """Make the corrected interceptor of one synchronous server, to be its outermost; in place of the library's.
+
+    `stop` tells it when the server begins to cancel calls. A provider that is None is the global one.
+    """
+    recorder = _server_recorder(tracer_provider, meter_provider, message_events, log_exception)
+    made: grpc.ServerInterceptor = CorrectedServerInterceptor(recorder, filter_, stop)
     return made
 
 
@@ -97,10 +148,26 @@ def untraced(services: frozenset[str]) -> Filter | None:
     prefixes_bytes = tuple(prefix.encode() for prefix in prefixes)
 
     def is_traced(details: Any) -> bool:
-        method = details.method
+        # The library's own synchronous channel calls it by another name.
+        method = details.full_method if hasattr(details, "full_method") else details.method
         return not method.startswith(prefixes_bytes if isinstance(method, bytes) else prefixes)
 
     return is_traced
+
+
+def _server_recorder(
+    tracer_provider: TracerProvider | None,
+    meter_provider: MeterProvider | None,
+    message_events: int,
+    log_exception: ExceptionLog,
+) -> CallRecorder:
+    return CallRecorder(
+        _tracer(tracer_provider),
+        SpanKind.SERVER,
+        _durations(meter_provider, semconv.SERVER_CALL_DURATION, "Duration of an incoming call."),
+        message_events,
+        log_exception,
+    )
 
 
 def _client_recorder(

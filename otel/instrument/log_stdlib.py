@@ -14,8 +14,8 @@ from otel.instrument.log_records import LogRecorder
 
 # Their messages quote header values as received; only the message's template may be shown.
 QUOTING_LOGGERS: Final = ("opentelemetry.baggage", "opentelemetry.propagators", "opentelemetry.trace.propagation")
-# gRPC's own line for an exception that a servicer raised or a (de)serializer raised, with its stack.
-GRPC_EXCEPTION_LOGGERS: Final = ("grpc._cython.cygrpc", "grpc._common", "grpc._server")
+# gRPC's own line, with its stack, for an exception of a servicer, a (de)serializer or an iterator of requests.
+GRPC_EXCEPTION_LOGGERS: Final = ("grpc._cython.cygrpc", "grpc._channel", "grpc._common", "grpc._server")
 
 
 class RecorderHandler(logging.Handler):

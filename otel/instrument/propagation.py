@@ -104,3 +104,20 @@ def _usual_parent(header: str) -> SpanContext | None:
     trace_id, span_id, flags = (int(digits, 16) for digits in found.groups())
     parent = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
     return parent if parent.is_valid else None
+
+
+def pairs_with_context(
+    metadata: Iterable[tuple[str, Any]] | None, span_context: SpanContext
+) -> tuple[tuple[str, Any], ...]:
+    """Return `metadata` with the current context, as the synchronous API takes it: pairs, of one key any number.
+
+    `span_context` is the current span's. Where the caller's metadata has a key that the propagator writes, the
+    propagator's value takes its place.
+    """
+    pairs = tuple(metadata) if metadata else ()
+    if _is_usual(span_context) and all(key != TRACEPARENT for key, _ in pairs):
+        trace_id, span_id, flags = span_context.trace_id, span_context.span_id, span_context.trace_flags
+        return (*pairs, (TRACEPARENT, f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"))
+    written: dict[str, str] = {}
+    propagate.inject(written, setter=library._carrier_setter)
+    return (*(pair for pair in pairs if pair[0] not in written), *written.items())

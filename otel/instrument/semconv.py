@@ -64,6 +64,7 @@ SENT_MESSAGE_COUNT: Final = "tracelab.rpc.sent_message_count"
 RECEIVED_MESSAGE_COUNT: Final = "tracelab.rpc.received_message_count"
 HANDLER_REACHED: Final = "tracelab.rpc.handler_reached"
 CUT_SHORT: Final = "tracelab.rpc.cut_short"
+HANDLER_WAIT_S: Final = "tracelab.rpc.handler_wait_s"
 
 # gRFC A72's events; its wire size has no attribute here, because Python never sees the compressed bytes.
 INBOUND_MESSAGE: Final = "Inbound message"

@@ -22,8 +22,9 @@ from otel.instrument.log_lines import LineLogger, LineSink, RotatingLineFile, St
 from otel.instrument.log_records import LogRecorder
 from otel.instrument.log_stdlib import RecorderHandler, StdlibLogging
 from otel.instrument.providers import Providers, build_providers
-from otel.instrument.server_call import ServerStop
+from otel.instrument.server_stop import ServerStop
 from otel.instrument.settings import SettingsError, TelemetrySettings
+from otel.instrument.sync.face import SyncTelemetry
 
 CHANNEL_OPTIONS = Sequence[tuple[str, Any]]
 
@@ -66,7 +67,8 @@ def line_sinks(settings: TelemetrySettings) -> list[LineSink]:
 class Telemetry:
     """What a service or client records with. Made with given providers it touches nothing global by itself.
 
-    Channels and interceptors belong to the event loop that uses them; everything else may be used from any thread.
+    Channels and interceptors of grpc.aio belong to the event loop that uses them; everything else may be used from any
+    thread. `sync` makes those of the synchronous API.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Telemetry:
         self._stop = ServerStop()
         self._filter = tracing.untraced(settings.untraced_services)
         self._is_shut_down = False
+        self.sync = SyncTelemetry(settings, providers, self.log_exception, self._stop)
 
     @property
     def tracer(self) -> Tracer:
@@ -196,6 +199,7 @@ class Telemetry:
         if self._is_shut_down:
             return
         self._is_shut_down = True
+        self._stop.end_outlived()
         atexit.unregister(self.shutdown)
         self._watch.on_change(lambda _event, _facts: None)
         quiet = self.settings.quiet_export

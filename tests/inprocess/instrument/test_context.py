@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 
 from otel.instrument import TelemetrySettings
-from otel.instrument.client_call import ClientCall
-from otel.instrument.server_call import ServerCall
+from otel.instrument.aio.client_call import ClientCall
+from otel.instrument.aio.server_call import ServerCall
 from otel.instrument.testing import InMemoryTelemetry, in_memory_telemetry
 from tests.inprocess.instrument.rig import KINDS, PATH, Kind, Rig, behavior, finish, method_handler, start
 from tests.polling import eventually_async

@@ -14,7 +14,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind
 
 from otel.instrument.testing import InMemoryTelemetry
-from otel.instrument.traced_channel import TracedChannel
+from otel.instrument.aio.traced_channel import TracedChannel
 from tests.inprocess.instrument.rig import KINDS, PATH, Kind, Rig, behavior, finish, method_handler, sends_stream, start
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from otel.instrument.endings import Ending, ServerSignals, client_ending, failure_ending, server_ending
+from otel.instrument.endings import Ending, Failure, ServerSignals, client_ending, failure_ending, server_ending
 
 CANCELLED = Ending(grpc.StatusCode.CANCELLED)
 DEADLINE = Ending(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
-OOPS = ValueError("oops")
+OOPS = Failure(grpc.StatusCode.UNKNOWN, "Unexpected <class 'ValueError'>: oops")
 
 
 @pytest.mark.parametrize(
@@ -23,28 +23,38 @@ OOPS = ValueError("oops")
         ),
         pytest.param(ServerSignals(is_reached=False), Ending(None), id="never reached"),
         pytest.param(
-            ServerSignals(is_reached=False, error=OOPS),
+            ServerSignals(is_reached=False, failure=OOPS),
             Ending(grpc.StatusCode.UNKNOWN, "UNKNOWN", "Unexpected <class 'ValueError'>: oops"),
             id="never reached, the request did not parse",
         ),
         pytest.param(
-            ServerSignals(error=OOPS, code=grpc.StatusCode.OK),
+            ServerSignals(failure=OOPS, code=grpc.StatusCode.OK),
             Ending(grpc.StatusCode.UNKNOWN, "UNKNOWN", "Unexpected <class 'ValueError'>: oops"),
             id="OK set, then an exception",
         ),
         pytest.param(
-            ServerSignals(code=grpc.StatusCode.NOT_FOUND, details="none", error=OOPS, was_aborted=True),
+            ServerSignals(code=grpc.StatusCode.NOT_FOUND, details="none", failure=OOPS, was_aborted=True),
             Ending(grpc.StatusCode.NOT_FOUND),
             id="abort",
         ),
         pytest.param(
-            ServerSignals(code=grpc.StatusCode.NOT_FOUND, error=OOPS, was_aborted=True, remaining_s=0.0),
+            ServerSignals(code=grpc.StatusCode.NOT_FOUND, failure=OOPS, was_aborted=True, remaining_s=0.0),
             Ending(grpc.StatusCode.NOT_FOUND),
             id="abort whose status was sent at the last moment",
         ),
         pytest.param(ServerSignals(was_cancelled=True), CANCELLED, id="cancel without a deadline"),
         pytest.param(ServerSignals(was_cancelled=True, remaining_s=3.0), CANCELLED, id="cancel before the deadline"),
         pytest.param(ServerSignals(was_cancelled=True, remaining_s=0.01), DEADLINE, id="cancel at the deadline"),
+        pytest.param(
+            ServerSignals(was_cancelled=True, timeout_s=10.0, remaining_s=0.1),
+            DEADLINE,
+            id="cancel as early as a caller's deadline of 10 s, which core rounds up by 1 %",
+        ),
+        pytest.param(
+            ServerSignals(was_cancelled=True, timeout_s=1.0, remaining_s=0.1),
+            CANCELLED,
+            id="cancel earlier than a caller's deadline of 1 s can be",
+        ),
         pytest.param(
             ServerSignals(was_cancelled=True, remaining_s=0.0, cancelled_before_deadline=True),
             CANCELLED,
@@ -87,7 +97,7 @@ def test_ok_is_no_error_and_says_nothing_more() -> None:
 
 
 def test_a_failure_without_a_status_names_the_exception() -> None:
-    assert failure_ending(OOPS) == Ending(None, "ValueError", "oops")
+    assert failure_ending(ValueError("oops")) == Ending(None, "ValueError", "oops")
 
 
 @pytest.mark.parametrize("code", list(grpc.StatusCode))

@@ -56,7 +56,7 @@ def test_the_library_is_the_version_that_is_corrected() -> None:
 def test_the_client_base_class_has_the_methods_that_are_overridden(method: str, expected: list[str]) -> None:
     found = getattr(_aio_client._BaseAioClientInterceptor, method, None)
 
-    assert found is not None, f"_BaseAioClientInterceptor.{method} is gone: otel/instrument/client.py overrides it"
+    assert found is not None, f"_BaseAioClientInterceptor.{method} is gone: aio/client_interceptors.py overrides it"
     assert parameters(found) == expected, f"_BaseAioClientInterceptor.{method} takes other arguments now"
 
 
@@ -91,7 +91,9 @@ def test_the_servers_interceptor_keeps_its_filter_where_ours_reads_it() -> None:
 
 
 def test_hooks_are_called_safely_by_the_library() -> None:
-    assert parameters(_client._safe_invoke) == ["function", "args"], "_safe_invoke moved: client.py uses it for hooks"
+    assert parameters(_client._safe_invoke) == ["function", "args"], (
+        "_safe_invoke moved: the client interceptors use it for hooks"
+    )
 
 
 @pytest.mark.parametrize("name", ["aio_client_interceptors", "aio_server_interceptor"])
@@ -138,7 +140,7 @@ async def test_calls_have_the_serializers_and_tasks_that_are_watched() -> None:
         stream: Any = channel.unary_stream("/seam.Seam/Call")(b"q")
         both: Any = channel.stream_stream("/seam.Seam/Call")(iter([b"q"]))
         for call in (unary, stream, both):
-            assert isinstance(call, grpc_call.Call), "grpc.aio's calls have another base class: see client_call.py"
+            assert isinstance(call, grpc_call.Call), "grpc.aio's calls have another base class: see aio/client_call.py"
             for name in ("_request_serializer", "_response_deserializer"):
                 assert hasattr(call, name), f"calls have no {name}: messages can't be counted there any more"
         assert isinstance(unary._call_response, asyncio.Task), "a unary call has no _call_response task any more"
@@ -176,7 +178,7 @@ async def test_status_of_a_done_call_is_read_without_waiting() -> None:
             await call
 
     assert seen == [grpc.StatusCode.UNIMPLEMENTED, "Method not found!"], (
-        "code() and details() of a done call wait now: client_call._of_done needs another way"
+        "code() and details() of a done call wait now: aio/client_call._of_done needs another way"
     )
 
 
@@ -216,7 +218,9 @@ async def test_the_method_handler_of_a_method_is_the_same_each_time() -> None:
         for _ in range(2):
             await channel.unary_unary("/seam.Seam/Call")(b"q")
 
-    assert found[0] is found[1], "a new handler comes with every call: server.py would wrap each one anew"
+    assert found[0] is found[1], (
+        "a new handler comes with every call: aio/server_interceptor.py would wrap each one anew"
+    )
 
 
 def test_grpcs_own_errors_have_the_classes_that_are_told_apart() -> None:

@@ -15,30 +15,12 @@ from grpc._cython import cygrpc
 
 from otel.instrument import semconv
 from otel.instrument.call_record import CallRecord
-from otel.instrument.endings import DEADLINE_SLACK_S, Ending, ServerSignals, server_ending
+from otel.instrument.endings import Ending, Failure, ServerSignals, deadline_slack_s, server_ending
 from otel.instrument.exceptions import exception_was_logged, mark_exception_logged
 from otel.instrument.peers import peer_attributes
+from otel.instrument.server_stop import ServerStop
 
 current_server_call: ContextVar[ServerCall] = ContextVar("tracelab_server_call")
-NEVER: Final = float("inf")
-# When to look whether a cancel came before the deadline: early enough that a busy loop still looks in time.
-NEAR_DEADLINE_S: Final = 2 * DEADLINE_SLACK_S
-
-
-class ServerStop:
-    """When this process's server begins to cancel calls: shared by `Telemetry.server_stopping` and its interceptors."""
-
-    def __init__(self) -> None:
-        self._begins_s = NEVER
-
-    def begin(self, grace_s: float) -> None:
-        """Say that the server stops now and cancels what still runs after `grace_s`."""
-        self._begins_s = min(self._begins_s, time.monotonic() + grace_s - DEADLINE_SLACK_S)
-
-    @property
-    def is_cancelling(self) -> bool:
-        """Say whether a call cancelled at this moment was cancelled by the server itself."""
-        return time.monotonic() >= self._begins_s
 
 
 class ServedContext(Protocol):
@@ -80,6 +62,7 @@ class ServerCall:
         "_requests",
         "_stop",
         "_task",
+        "_timeout_s",
         "_was_aborted",
         "_was_stopping",
         "record",
@@ -95,6 +78,7 @@ class ServerCall:
         self._found_it_over = False
         self._was_stopping = False
         self._is_known_method = True
+        self._timeout_s: float | None = None
         self._left_s: float | None = None
         self._answered_unix_nano: int | None = None
         self._cancelled_before_deadline = False
@@ -128,16 +112,18 @@ class ServerCall:
         if not self.record.is_observed:
             return
         self._context = context
-        remaining_s = context.time_remaining()
+        self._timeout_s = remaining_s = context.time_remaining()
         if self.record.is_recording:
             self.record.late_attributes.update(peer_attributes(context.peer()))
             if remaining_s is not None:
                 self.record.late_attributes[semconv.TIME_REMAINING_S] = remaining_s
-        if remaining_s is not None and remaining_s > NEAR_DEADLINE_S:
+        # When to look whether a cancel came before the deadline: early enough that a busy loop still looks in time.
+        look_in_s = -1.0 if remaining_s is None else remaining_s - 2 * deadline_slack_s(remaining_s)
+        if look_in_s > 0.0:
             if in_thread:
-                self._loop.call_soon_threadsafe(self._watch_deadline, remaining_s)
+                self._loop.call_soon_threadsafe(self._watch_deadline, look_in_s)
             else:
-                self._watch_deadline(remaining_s)
+                self._watch_deadline(look_in_s)
 
     def left(self, error: BaseException | None = None) -> None:
         """Note that the servicer method is over, how, and how much of the deadline was left at that moment.
@@ -172,18 +158,16 @@ class ServerCall:
             mark_exception_logged(error)
             self.record.log_exception(semconv.SERVER_CALL_EXCEPTION, error)
 
-    def _watch_deadline(self, remaining_s: float) -> None:
+    def _watch_deadline(self, look_in_s: float) -> None:
         if self.record.has_ended:
             return
         # A cancelled timer stays in its loop for a while, and with it its context: an empty one holds no call.
-        self._near_deadline = self._loop.call_later(
-            remaining_s - NEAR_DEADLINE_S, self._deadline_is_near, context=contextvars.Context()
-        )
+        self._near_deadline = self._loop.call_later(look_in_s, self._deadline_is_near, context=contextvars.Context())
 
     def _deadline_is_near(self) -> None:
         # A loop that was blocked calls this too late, when a cancel may be the deadline's own: then nothing is known.
         remaining_s = None if self._context is None else self._context.time_remaining()
-        is_in_time = remaining_s is not None and remaining_s > DEADLINE_SLACK_S
+        is_in_time = remaining_s is not None and remaining_s > deadline_slack_s(self._timeout_s)
         self._cancelled_before_deadline = is_in_time and self.is_cancelled
 
     def _end(self, _task: asyncio.Task[Any]) -> None:
@@ -221,19 +205,29 @@ class ServerCall:
     def _signals(self) -> ServerSignals:
         context = self._context
         if context is None:
-            return ServerSignals(is_known_method=self._is_known_method, is_reached=False, error=self._error)
+            return ServerSignals(is_known_method=self._is_known_method, is_reached=False, failure=self._failure(None))
+        code = _status_code(context.code())
         return ServerSignals(
-            code=_status_code(context.code()),
+            code=code,
             details=context.details() or "",
-            error=self._error,
+            failure=self._failure(code),
             was_aborted=self._was_aborted,
             was_cancelled=self.is_cancelled or not context.done() or self._found_it_over,
             awaited_request=self._requests is not None and self._requests.is_awaited,
+            timeout_s=self._timeout_s,
             # A plain `def` servicer works on in its thread when the deadline has ended its call.
             remaining_s=context.time_remaining() if self._left_s is None else self._left_s,
             cancelled_before_deadline=self._cancelled_before_deadline,
             is_stopping=self._was_stopping,
         )
+
+    def _failure(self, code: grpc.StatusCode | None) -> Failure | None:
+        if self._error is None:
+            return None
+        if code is None or code is grpc.StatusCode.OK:
+            code = grpc.StatusCode.UNKNOWN
+        # gRPC sends these details, whatever was set.
+        return Failure(code, f"Unexpected {type(self._error)}: {self._error}")
 
 
 _OK: Final = Ending(grpc.StatusCode.OK)

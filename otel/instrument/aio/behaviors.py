@@ -9,34 +9,16 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import grpc
 from grpc._cython import cygrpc
 
-from otel.instrument.server_call import ServerCall, current_server_call
+from otel.instrument.aio.server_call import ServerCall, current_server_call
+from otel.instrument.method_handlers import Behavior, Deserializer, Serializer, behavior_of, with_behavior
 
-Behavior = Callable[..., Any]
-Serializer = Callable[[Any], bytes]
-Deserializer = Callable[[bytes], Any]
-
-_FACTORIES: Final[dict[tuple[bool, bool], Callable[..., grpc.RpcMethodHandler[Any, Any]]]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
 _NO_MORE: Final = object()
-
-
-def behavior_of(handler: Any) -> Behavior:
-    """Return the one behavior that a method handler has, by its kind."""
-    if handler.request_streaming:
-        behavior = handler.stream_stream if handler.response_streaming else handler.stream_unary
-    else:
-        behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
-    return behavior  # type: ignore[no-any-return]  # an attribute of Any
 
 
 def is_plain(behavior: Behavior) -> bool:
@@ -60,10 +42,11 @@ def traced_handler(handler: Any, call: ServerCall | None = None) -> Any:
         traced = _async_generator(behavior, handler.request_streaming)
     else:
         traced = _coroutine(behavior, handler.request_streaming)
-    return _FACTORIES[handler.request_streaming, handler.response_streaming](
+    return with_behavior(
+        handler,
         traced,
-        request_deserializer=_deserializer(handler.request_deserializer, in_stream=handler.request_streaming),
-        response_serializer=_serializer(handler.response_serializer, in_stream=handler.response_streaming),
+        _deserializer(handler.request_deserializer, in_stream=handler.request_streaming),
+        _serializer(handler.response_serializer, in_stream=handler.response_streaming),
     )
 
 

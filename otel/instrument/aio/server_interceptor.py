@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
-from opentelemetry import propagate
 from opentelemetry.context import attach
 from opentelemetry.instrumentation.grpc._aio_server import OpenTelemetryAioServerInterceptor
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.util.types import AttributeValue
 
-from otel.instrument import semconv
-from otel.instrument.behaviors import behavior_of, is_plain, traced_handler
+from otel.instrument.aio.behaviors import is_plain, traced_handler
+from otel.instrument.aio.server_call import ServerCall, current_server_call
 from otel.instrument.call_record import CallRecorder
-from otel.instrument.method_names import METHOD_CACHE_SIZE, MethodAttributes, method_name
-from otel.instrument.propagation import ContextReader, Metadata
-from otel.instrument.server_call import ServerCall, ServerStop, current_server_call
-
-PREVIOUS_ATTEMPTS_KEY: Final = "grpc-previous-rpc-attempts"
+from otel.instrument.method_handlers import behavior_of
+from otel.instrument.method_names import METHOD_CACHE_SIZE
+from otel.instrument.propagation import Metadata
+from otel.instrument.server_records import ServerRecords, name_unknown_method
+from otel.instrument.server_stop import ServerStop
 
 Continuation = Callable[[Any], Awaitable[Any]]
 
@@ -34,10 +32,8 @@ class CorrectedAioServerInterceptor(OpenTelemetryAioServerInterceptor):
         self, recorder: CallRecorder, filter_: Callable[[Any], bool] | None = None, stop: ServerStop | None = None
     ) -> None:
         super().__init__(recorder.tracer, filter_=filter_)  # type: ignore[no-untyped-call]  # the library is untyped
-        self._recorder = recorder
+        self._records = ServerRecords(recorder)
         self._stop = stop or ServerStop()
-        self._reader = ContextReader(propagate.get_global_textmap())
-        self._methods = MethodAttributes()
         self._traced_handlers: dict[str, tuple[Any, Any]] = {}
 
     async def intercept_service(  # type: ignore[override]  # the library also derives from the synchronous interceptor
@@ -54,34 +50,18 @@ class CorrectedAioServerInterceptor(OpenTelemetryAioServerInterceptor):
             call.failed(error)
             raise
         if handler is None:
-            self._note_unknown_method(call, path)
+            call.unknown_method()
+            name_unknown_method(call.record, path)
             return None
         return self._traced(path, handler, call)
 
     def _begin(self, path: str, metadata: Metadata) -> ServerCall:
-        name, method_attributes = self._methods.of(path)
-        attributes = method_attributes
-        for key, value in metadata:
-            if key == PREVIOUS_ATTEMPTS_KEY and value.isdigit():
-                attributes = {**method_attributes, semconv.PREVIOUS_RPC_ATTEMPTS: int(value)}
-        record = self._recorder.start(name, attributes, self._reader.extract(metadata))
-        record.metric_attributes = method_attributes
+        record = self._records.start(path, metadata)
         # No detach: the task of an RPC ends with it, and nothing of its context outlives it.
         attach(record.context)
         call = ServerCall(record, self._stop)
         current_server_call.set(call)
         return call
-
-    def _note_unknown_method(self, call: ServerCall, path: str) -> None:
-        call.unknown_method()
-        other: dict[str, AttributeValue] = {
-            semconv.RPC_SYSTEM_NAME: semconv.RPC_SYSTEM_GRPC,
-            semconv.RPC_METHOD: semconv.RPC_METHOD_OTHER,
-        }
-        call.record.metric_attributes = other
-        if call.record.is_recording:
-            call.record.span.update_name(semconv.RPC_SYSTEM_GRPC)
-            call.record.span.set_attributes({**other, semconv.RPC_METHOD_ORIGINAL: method_name(path)})
 
     def _traced(self, path: str, handler: Any, call: ServerCall) -> Any:
         known, traced = self._traced_handlers.get(path, (None, None))

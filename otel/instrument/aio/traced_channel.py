@@ -14,8 +14,8 @@ import grpc.aio
 from opentelemetry.context import attach, detach
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
+from otel.instrument.aio.client_call import ClientCall
 from otel.instrument.call_record import CallRecorder
-from otel.instrument.client_call import ClientCall
 from otel.instrument.method_names import MethodAttributes
 from otel.instrument.peers import target_attributes
 from otel.instrument.propagation import with_context

@@ -10,8 +10,8 @@ from opentelemetry.instrumentation.grpc import _aio_client as library
 from opentelemetry.instrumentation.grpc._client import _safe_invoke
 from opentelemetry.trace import Span
 
+from otel.instrument.aio.client_call import ClientCall, current_client_call
 from otel.instrument.call_record import CallRecorder
-from otel.instrument.client_call import ClientCall, current_client_call
 from otel.instrument.method_names import MethodAttributes
 from otel.instrument.peers import target_attributes
 from otel.instrument.propagation import with_context

@@ -1,0 +1,1 @@
+"""Corrected tracing of grpc.aio."""
