@@ -88,7 +88,7 @@ def _iterated(responses: Any, call: ServerCall) -> Iterator[Any]:
 def _watched(request_or_iterator: Any, call: ServerCall, request_streaming: bool) -> Any:
     if not request_streaming:
         return request_or_iterator
-    requests = RequestMessages(request_or_iterator)
+    requests = RequestMessages(request_or_iterator, call)
     call.reads_requests(requests)
     return requests
 
@@ -98,13 +98,14 @@ class RequestMessages:
 
     Where a call is cut short, gRPC shows the servicer an ordinary end of its requests if the end of the stream is
     noticed before the end of the call, about one time in four. So an end is followed by one more read, which raises
-    what gRPC raises otherwise: `grpc.RpcError`.
+    what gRPC raises otherwise: `grpc.RpcError`. So does an end that is a request which does not parse.
     """
 
-    __slots__ = ("_messages", "is_awaited")
+    __slots__ = ("_call", "_messages", "is_awaited")
 
-    def __init__(self, messages: Any) -> None:
+    def __init__(self, messages: Any, call: ServerCall) -> None:
         self._messages = messages
+        self._call = call
         self.is_awaited = False
 
     def __iter__(self) -> RequestMessages:
@@ -131,6 +132,7 @@ class RequestMessages:
             message = next(self._messages)
         except StopIteration:
             self.is_awaited = False
+            self._call.raise_if_not_parsed()
             raise
         self.is_awaited = False
         return message

@@ -20,6 +20,7 @@ from otel.instrument.exceptions import exception_was_logged, mark_exception_logg
 from otel.instrument.propagation import Metadata, pairs_with_context
 
 NOT_SERIALIZED: Final = "Exception serializing request!"
+NOT_PARSED: Final = "Exception deserializing response!"
 
 ResponseHook = Callable[[Span, Any], None]
 
@@ -122,13 +123,19 @@ class ClientCall:
         self.record.end(_ending(code, details))
 
     def _watch_responses(self, call: Any) -> None:
-        record, hook = self.record, self.response_hook
+        """Count what is read. A response that does not parse ends the call for its caller; gRPC never does."""
+        record, hook, state = self.record, self.response_hook, call._state
         deserialize = call._response_deserializer
 
         def traced(serialized: bytes) -> Any:
-            message = serialized if deserialize is None else deserialize(serialized)
+            message = None
+            try:
+                message = serialized if deserialize is None else deserialize(serialized)
+            finally:
+                if message is None and state.code is None:
+                    record.end(client_ending(grpc.StatusCode.INTERNAL, NOT_PARSED))
             record.received(len(serialized), in_stream=True)
-            if hook is not None:
+            if hook is not None and message is not None:
                 hook(record.span, message)
             return message
 

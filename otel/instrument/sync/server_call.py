@@ -157,11 +157,23 @@ class ServerCall:
         if not in_stream and self.record.is_observed:
             self._end_unreached()
 
+    def raise_if_not_parsed(self) -> None:
+        """Raise what gRPC raises in a stream of requests that was cut, if it ended because one did not parse.
+
+        gRPC has refused the call and shows an ordinary end. A servicer that then answers makes it send a second status,
+        after which `server.stop` waits for ever; after this error it sends nothing more.
+        """
+        if self._failure is not None and self._failure.details == NOT_PARSED and self._state is not None:
+            error = grpc.RpcError()
+            self._state.rpc_errors.append(error)
+            raise error
+
     def not_serialized(self, error: Exception | None) -> None:
-        """Note an answer that its serializer did not take: gRPC refuses the call."""
+        """Note an answer that its serializer did not take: gRPC refuses the call and asks its servicer for no more."""
         self._failure = Failure(grpc.StatusCode.INTERNAL, NOT_SERIALIZED)
         if error is not None:
             self._log(error)
+        self.left()
 
     def end_now(self) -> None:
         """End the span of a call that is over although its servicer works on."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from otel.instrument import TelemetrySettings
 from otel.instrument.testing import InMemoryTelemetry, in_memory_telemetry
 from tests.inprocess.instrument.rig import Rig, Tracing
+from tests.inprocess.instrument.sync_rig import SyncRig
 
 
 @pytest.fixture
@@ -37,3 +39,13 @@ async def rig(settings: TelemetrySettings, tracing: Tracing) -> AsyncIterator[Ri
 @pytest.fixture
 def telemetry(rig: Rig) -> InMemoryTelemetry:
     return rig.telemetry
+
+
+@pytest.fixture
+def sync_rig(settings: TelemetrySettings, tracing: Any) -> Iterator[SyncRig]:
+    telemetry = in_memory_telemetry(settings)
+    telemetry.take_over_logging()
+    made = SyncRig(telemetry, tracing)
+    yield made
+    made.close()
+    telemetry.shutdown()

@@ -13,8 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind
 
-from otel.instrument.testing import InMemoryTelemetry
 from otel.instrument.aio.traced_channel import TracedChannel
+from otel.instrument.testing import InMemoryTelemetry
 from tests.inprocess.instrument.rig import KINDS, PATH, Kind, Rig, behavior, finish, method_handler, sends_stream, start
 
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from opentelemetry import baggage, propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, attach, detach
+from opentelemetry.instrumentation.grpc import _client
 from opentelemetry.instrumentation.grpc._aio_client import _BaseAioClientInterceptor
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from otel.instrument.propagation import ContextReader, is_w3c, with_context
+from otel.instrument.propagation import ContextReader, is_w3c, pairs_with_context, with_context
 
 W3C = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
 IDS = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1))
@@ -87,7 +88,7 @@ IN_STATE = SpanContext(1, 2, is_remote=False, trace_state=TraceState([("k", "v")
 def test_the_metadata_is_what_the_library_would_send(
     metadata: AioMetadata | None, context: Context, propagator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(propagate, "propagator", propagator)
+    monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", propagator)
     before = list(metadata or ())
     token = attach(context)
     try:
@@ -99,6 +100,36 @@ def test_the_metadata_is_what_the_library_would_send(
         detach(token)
     assert list(ours) == list(expected)
     assert list(metadata or ()) == before, "the caller's metadata was changed"
+
+
+@pytest.mark.parametrize(
+    ("context", "propagator"),
+    [
+        (PLAIN, W3C),
+        (baggage.set_baggage("k", "v", PLAIN), W3C),
+        (set_span_in_context(NonRecordingSpan(IN_STATE), Context()), W3C),
+        (Context(), W3C),
+        (PLAIN, CompositePropagator([Own()])),
+    ],
+    ids=["a traceparent", "baggage", "trace state", "no span", "another propagator"],
+)
+@pytest.mark.parametrize(
+    "theirs", [None, (), (("a", "1"), ("b", "2"), ("a", "3")), (("baggage", "x=1"), ("traceparent", "old"))]
+)
+def test_the_pairs_of_the_synchronous_api_are_the_callers_and_what_the_propagator_writes(
+    theirs: Any, context: Context, propagator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", propagator)
+    written: dict[str, str] = {}
+    propagator.inject(written, context, _client._carrier_setter)
+    token = attach(context)
+    try:
+        pairs = pairs_with_context(theirs, trace.get_current_span(context).get_span_context())
+    finally:
+        detach(token)
+
+    kept = [pair for pair in theirs or () if pair[0] not in written]
+    assert list(pairs) == [*kept, *written.items()]
 
 
 def test_only_the_w3c_propagators_have_a_short_way() -> None:
