@@ -52,6 +52,11 @@ EXIT_PORT_IN_USE = 3
 TELEMETRY_SHUTDOWN_S = 3.0
 # Past its own bound a shutdown hangs in a library; the process ends all the same.
 TELEMETRY_ABANDONED_AFTER_S = TELEMETRY_SHUTDOWN_S + 1.0
+SERVER_OPTIONS: tuple[ChannelOption, ...] = (
+    ("grpc.so_reuseport", 0),
+    # Legal baggage alone may have 8,192 bytes, of which gRPC's own limit would refuse some calls at random.
+    ("grpc.max_metadata_size", 16_384),
+)
 # A service behind that restarts is found again in a moment; gRPC's own first wait is a second.
 RECONNECT_OPTIONS: tuple[ChannelOption, ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -98,7 +103,7 @@ async def running(service: Service, options: ServingOptions, telemetry: Telemetr
         errors, gate = ErrorInterceptor(service.domain), StopGate()
         server = grpc.aio.server(
             interceptors=_interceptors([errors, gate], options, telemetry, closing),
-            options=_merged([("grpc.so_reuseport", 0)], options.channel_options),
+            options=_merged(SERVER_OPTIONS, options.channel_options),
         )
         service.add_to(server)
         health = EndingHealthServicer()

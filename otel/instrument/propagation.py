@@ -18,8 +18,10 @@ from opentelemetry.context import Context
 from opentelemetry.instrumentation.grpc import _client as library
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from otel.instrument.metadata_limits import BAGGAGE, fit_baggage
 
 Metadata = Sequence[tuple[str, Any]]
 
@@ -75,9 +77,24 @@ def with_context(metadata: Iterable[tuple[str, Any]] | None, span_context: SpanC
     if TRACEPARENT not in copied and _is_usual(span_context):  # type: ignore[comparison-overlap]  # keys are what it has
         trace_id, span_id, flags = span_context.trace_id, span_context.span_id, span_context.trace_flags
         copied.add(TRACEPARENT, f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}")
+        if not metadata:
+            return copied
     else:
         propagate.inject(copied, setter=library._carrier_setter)
+    _keep_within_limits(copied)
     return copied
+
+
+def _keep_within_limits(metadata: AioMetadata) -> None:
+    """Leave out what a server may refuse of the baggage that was just written."""
+    written = str(metadata[BAGGAGE]) if BAGGAGE in metadata and baggage.get_all() else None  # type: ignore[comparison-overlap]  # as above
+    fitting = fit_baggage(metadata, header=written, span=get_current_span())
+    if fitting == written:
+        return
+    if fitting is None:
+        del metadata[BAGGAGE]
+    else:
+        metadata[BAGGAGE] = fitting
 
 
 @lru_cache(maxsize=8)

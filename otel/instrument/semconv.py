@@ -65,6 +65,8 @@ RECEIVED_MESSAGE_COUNT: Final = "tracelab.rpc.received_message_count"
 HANDLER_REACHED: Final = "tracelab.rpc.handler_reached"
 CUT_SHORT: Final = "tracelab.rpc.cut_short"
 HANDLER_WAIT_S: Final = "tracelab.rpc.handler_wait_s"
+METADATA_SIZE_BYTES: Final = "tracelab.rpc.metadata_size_bytes"
+DROPPED_BAGGAGE_MEMBERS: Final = "tracelab.baggage.dropped_member_count"
 
 # gRFC A72's events; its wire size has no attribute here, because Python never sees the compressed bytes.
 INBOUND_MESSAGE: Final = "Inbound message"

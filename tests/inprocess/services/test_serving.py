@@ -9,13 +9,15 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry import baggage
+from opentelemetry.context import Context, attach, detach
 
 from generated import user_pb2, user_pb2_grpc
 from services import serving
 from services.binding import BindError
 from services.serving import ServingOptions
 from services.stores.memory import MemoryUserStore
-from services.user_service import user_service
+from services.user_service import UserServicer, user_service
 from tests.inprocess.services.shop import TIMEOUT_S, Shop
 from tests.polling import eventually_async
 
@@ -136,3 +138,33 @@ async def test_the_port_is_free_again_once_the_server_stopped(shop: Shop) -> Non
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
+
+
+LEGAL_BAGGAGE = {f"k{number:02d}": "v" * 200 for number in range(40)}
+
+
+async def test_legal_baggage_is_never_too_much_for_a_service(shop: Shop) -> None:
+    header = ",".join(f"{key}={value}" for key, value in LEGAL_BAGGAGE.items())[:8_192]
+    async with grpc.aio.insecure_channel(shop.servers["user"].address) as channel:
+        stub = user_pb2_grpc.UserServiceStub(channel)
+        for _ in range(200):  # gRPC's own limit refuses 5 of 100
+            await stub.ListUsers(user_pb2.ListUsersRequest(), timeout=TIMEOUT_S, metadata=(("baggage", header),))
+
+
+async def test_what_tracing_passes_on_of_baggage_is_never_too_much_for_any_server(shop: Shop) -> None:
+    server = grpc.aio.server()
+    user_pb2_grpc.add_UserServiceServicer_to_server(UserServicer(MemoryUserStore()), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    context = Context()
+    for key, value in LEGAL_BAGGAGE.items():
+        context = baggage.set_baggage(key, value, context)
+    token = attach(context)
+    try:
+        async with shop.telemetry.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = user_pb2_grpc.UserServiceStub(channel)
+            for _ in range(200):
+                await stub.ListUsers(user_pb2.ListUsersRequest(), timeout=TIMEOUT_S)
+    finally:
+        detach(token)
+        await server.stop(None)
