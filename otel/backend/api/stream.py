@@ -18,6 +18,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from otel.backend.api.v3 import summary_json
 from otel.backend.codec.otlp_json import to_json
@@ -34,8 +35,9 @@ Event = tuple[str, Any]
 class Feed:
     """Hands what was stored to everybody who listens. Methods run on the event loop, but for `announce`."""
 
-    def __init__(self, max_queued_events: int = MAX_QUEUED_EVENTS) -> None:
+    def __init__(self, max_queued_events: int = MAX_QUEUED_EVENTS, max_readers: int = MAX_READERS) -> None:
         self._max_queued_events = max_queued_events
+        self._max_readers = max_readers
         self._readers: set[FeedReader] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -62,18 +64,20 @@ class Feed:
         with contextlib.suppress(RuntimeError):  # the loop has just been closed
             loop.call_soon_threadsafe(self._deliver, events)
 
-    @contextlib.contextmanager
-    def listen(self) -> Any:
-        """Register a reader for as long as the context lasts."""
+    def join(self) -> FeedReader | None:
+        """Register a reader, who must `leave`; None where there are as many as there may be."""
+        if len(self._readers) >= self._max_readers:
+            return None
         self._loop = asyncio.get_running_loop()
         reader = FeedReader(self._max_queued_events)
         self._readers.add(reader)
         if self._closed:
             reader.end()
-        try:
-            yield reader
-        finally:
-            self._readers.discard(reader)
+        return reader
+
+    def leave(self, reader: FeedReader) -> None:
+        """Forget a reader."""
+        self._readers.discard(reader)
 
     def close(self) -> None:
         """End every reader's stream, so that a server that stops need not wait for them."""
@@ -122,29 +126,45 @@ class FeedReader:
         return taken
 
 
+class FeedResponse(StreamingResponse):
+    """An endless stream of events to a reader, who leaves when it ends or never begins."""
+
+    def __init__(self, feed: Feed, reader: FeedReader) -> None:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(_events(reader), media_type="text/event-stream", headers=headers)
+        self._feed = feed
+        self._reader = reader
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until the reader goes away or the feed is closed."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._feed.leave(self._reader)
+
+
 async def stream(request: Request) -> Response:
-    """Answer with an endless stream of events."""
+    """Answer with an endless stream of events; a reader counts from here, not from its first byte."""
     feed: Feed = request.app.state.feed
-    if feed.reader_count >= MAX_READERS:
+    reader = feed.join()
+    if reader is None:
         return Response("too many listeners; close another page\n", status_code=503, headers={"retry-after": "10"})
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_events(feed), media_type="text/event-stream", headers=headers)
+    return FeedResponse(feed, reader)
 
 
 ROUTES = [Route("/api/lab/stream", stream, methods=["GET"])]
 
 
-async def _events(feed: Feed, keep_alive_s: float = KEEP_ALIVE_S) -> AsyncIterator[bytes]:
-    with feed.listen() as reader:
-        yield b"retry: 2000\n: listening\n\n"
-        while True:
-            taken = await reader.take(keep_alive_s)
-            if taken:
-                yield b"".join(b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(body)) for name, body in taken)
-            elif reader.ended:
-                return
-            else:
-                yield b": still here\n\n"
+async def _events(reader: FeedReader, keep_alive_s: float = KEEP_ALIVE_S) -> AsyncIterator[bytes]:
+    yield b"retry: 2000\n: listening\n\n"
+    while True:
+        taken = await reader.take(keep_alive_s)
+        if taken:
+            yield b"".join(b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(body)) for name, body in taken)
+        elif reader.ended:
+            return
+        else:
+            yield b": still here\n\n"
 
 
 def _trace_event(summary: TraceSummary) -> Event:

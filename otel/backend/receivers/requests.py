@@ -32,6 +32,7 @@ from otel.backend.codec.otlp_json import read_json, to_json
 from otel.backend.codec.utf8_repair import parse_with_repair
 from otel.backend.errors import MalformedTelemetryError
 from otel.backend.receivers.metric_points import NO_POINTS_REJECTED, RejectedPoints, drop_unusable_points
+from otel.backend.receivers.request_bounds import refuse_too_many
 
 TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8
@@ -63,6 +64,7 @@ class TracesSignal:
     def submission(self, request: Message, size_bytes: int) -> Submission:
         """Take the spans that can be stored."""
         assert isinstance(request, ExportTraceServiceRequest)
+        refuse_too_many(request.resource_spans, "scope_spans", "spans")
         rejected = sum(_put_in_order(part) for part in request.resource_spans)
         kept = tuple(part for part in request.resource_spans if part.scope_spans)
         return Submission(spans=kept, size_bytes=size_bytes, rejected_span_count=rejected)
@@ -87,6 +89,7 @@ class LogsSignal:
     def submission(self, request: Message, size_bytes: int) -> Submission:
         """Take every record; ids of a wrong length are dropped from it, as they can name nothing."""
         assert isinstance(request, ExportLogsServiceRequest)
+        refuse_too_many(request.resource_logs, "scope_logs", "log_records")
         for part in request.resource_logs:
             name_service(part.resource)
             for scope_logs in part.scope_logs:
@@ -111,6 +114,7 @@ class MetricsSignal:
     def submission(self, request: Message, size_bytes: int) -> Submission:
         """Take the points that can be stored."""
         assert isinstance(request, ExportMetricsServiceRequest)
+        refuse_too_many(request.resource_metrics, "scope_metrics", "metrics")
         for part in request.resource_metrics:
             name_service(part.resource)
         rejected = drop_unusable_points(request)

@@ -272,12 +272,12 @@ async def test_browsers_of_a_named_origin_may_send(store: GatedStore) -> None:
 
 async def test_a_slow_listener_loses_events_and_is_told_how_many() -> None:
     feed = Feed(max_queued_events=2)
-    with feed.listen() as reader:
-        reader.put([("trace", {"n": number}) for number in range(5)])
-        taken = await reader.take(1.0)
-        assert taken == [("trace", {"n": 0}), ("trace", {"n": 1}), ("dropped", {"count": 3})]
-        assert await reader.take(0.0) == []
-    assert feed.reader_count == 0
+    reader = feed.join()
+    assert reader is not None
+    reader.put([("trace", {"n": number}) for number in range(5)])
+    taken = await reader.take(1.0)
+    assert taken == [("trace", {"n": 0}), ("trace", {"n": 1}), ("dropped", {"count": 3})]
+    assert await reader.take(0.0) == []
 
 
 async def test_two_backends_cannot_share_a_port(store: GatedStore) -> None:
@@ -311,3 +311,38 @@ async def test_a_failing_query_is_a_500_that_tells_nothing_of_itself(
     assert json.loads(v3.text)["error"]["httpCode"] == 500
     assert json.loads(legacy.text)["errors"][0]["code"] == 500
     assert "secret" not in v3.text + legacy.text
+
+
+async def test_readers_who_come_at_once_are_counted_when_they_are_let_in(store: GatedStore) -> None:
+    feed = Feed(max_readers=64)
+    readers = [feed.join() for _ in range(70)]
+    joined = [reader for reader in readers if reader is not None]
+    assert (len(joined), feed.reader_count) == (64, 64)
+    feed.leave(joined[0])
+    assert feed.join() is not None
+    assert feed.join() is None
+
+
+async def test_of_seventy_streams_opened_at_once_sixty_four_are_answered_and_their_places_come_back(
+    store: GatedStore,
+) -> None:
+    async with contextlib.AsyncExitStack() as closing:
+        backend = await closing.enter_async_context(Backend(store))
+        client = await closing.enter_async_context(
+            httpx.AsyncClient(base_url=backend.query_url, timeout=20, limits=httpx.Limits(max_connections=None))
+        )
+
+        async def status_of_stream() -> tuple[int, Any]:
+            stream = client.stream("GET", "/api/lab/stream")
+            response = await stream.__aenter__()
+            return response.status_code, stream
+
+        opened = await asyncio.gather(*(status_of_stream() for _ in range(70)))
+        assert sorted(status for status, _ in opened) == [200] * 64 + [503] * 6
+        for _, stream in opened:
+            await stream.__aexit__(None, None, None)
+
+        async def reader_count() -> int:
+            return int(backend._feed.reader_count)
+
+        await eventually_async(reader_count, until=lambda count: count == 0)
