@@ -41,10 +41,10 @@ class Report:
         if self.is_help:
             return self.message.splitlines()
         message = " ".join(self.message.split())
-        return [_inert(line) for line in (f"error: {message}", *([f"hint: {self.hint}"] if self.hint else []))]
+        return [inert(line) for line in (f"error: {message}", *([f"hint: {self.hint}"] if self.hint else []))]
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Text that says what it says without acting on the terminal: it may quote what another machine sent."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 

@@ -62,6 +62,7 @@ _CALL: Final = (
     Command("user", "clients.commands.user", "every RPC of UserService"),
     Command("order", "clients.commands.order", "every RPC of OrderService"),
     Command("report", "clients.commands.report", "every RPC of ReportService"),
+    Command("call", "tracelab.commands.call", "any method of any gRPC server, yours too"),
 )
 _HAPPENED: Final = (
     Command("traces", "tracelab.commands.traces", "search the traces"),

@@ -66,9 +66,10 @@ ARROWS: dict[str, frozenset[str]] = {
         | _OTEL
     ),
     "tracelab.lessons": frozenset({"generated", "tracelab.learn", "tracelab.truth"}) | _OTEL,
+    "tracelab.own": frozenset({"clients.errors", "otel.analysis", "otel.query"}),
     "tracelab.commands": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.viewer", "tracelab.demo"}
-        | {"tracelab.learn", "tracelab.render", "tracelab.stack", "tracelab.truth", _COMPARE}
+        | {"tracelab.learn", "tracelab.own", "tracelab.render", "tracelab.stack", "tracelab.truth", _COMPARE}
         | {f"{_COMPARE}.{room}" for room in ("question", "statistics", "measurement", "results", "views")}
         | _OTEL
     ),

@@ -1,0 +1,1 @@
+"""Services that are not ours: called, run and traced as they are."""
