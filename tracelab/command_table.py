@@ -67,6 +67,7 @@ _CALL: Final = (
 _HAPPENED: Final = (
     Command("traces", "tracelab.commands.traces", "search the traces"),
     Command("trace", "tracelab.commands.trace", "show one trace with its logs in place"),
+    Command("metrics", "tracelab.commands.metrics", "rates, errors and durations over time, with a trace of each"),
 )
 _LOGS: Final = (Command("logs", "tracelab.commands.logs", "the log lines of a trace, or of one of its spans"),)
 _SLOWER: Final = (

@@ -24,6 +24,7 @@ from otel.query.errors import (
     UnreadableAnswerError,
 )
 from otel.query.http import JsonEndpoint, make_client
+from otel.query.metrics import MetricQuery
 from otel.query.values import BackendStatus, LogPage, LogSearch, Operation, TraceSearch, TraceSummary
 from otel.query.wire import log_params, names_from, operations_from, padded_trace_id, search_params, summaries_from
 
@@ -57,6 +58,11 @@ class TraceQuery:
     def query_url(self) -> str:
         """The backend's base URL, without a slash at the end."""
         return self._traces.url
+
+    @property
+    def metrics(self) -> MetricQuery:
+        """The door to metrics, which are where the logs are."""
+        return MetricQuery(self._logs)
 
     def services(self) -> list[str]:
         """Name the services that sent spans, sorted."""

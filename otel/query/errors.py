@@ -40,6 +40,17 @@ class NoLogStoreError(QueryError):
     """The backend keeps no logs, and the question can't be answered from the events of one trace."""
 
 
+class NoMetricStoreError(QueryError):
+    """The backend keeps no metrics."""
+
+
+class UnknownMetricError(QueryError):
+    """No metric of that name is stored."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no metric is called {name!r}", "./lab metrics lists those that are stored")
+
+
 class TraceNotCompleteError(QueryError):
     """A trace did not arrive, or not as wanted, within the time given; `seen` is the last version, None for none."""
 
