@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import settings
 from opentelemetry import trace
 from xdist.remote import Producer
 
@@ -20,6 +21,10 @@ from tests.work_units import WorkUnits, rank, sendable
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts background jobs so, and what the tests start would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test asserts a time: on a busy machine any example may take long.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

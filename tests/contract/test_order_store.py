@@ -108,7 +108,7 @@ async def test_pages_are_filtered_and_in_order_of_creation(store: OrderStore) ->
     wanted=st.lists(st.sampled_from("abcde"), max_size=3),
     limit=st.integers(1, 7),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pages_hold_exactly_the_orders_of_the_users(url: str, owners: list[str], wanted: list[str], limit: int) -> None:
     async def listed() -> list[int]:
         async with order_stores(url) as make_store:

@@ -384,7 +384,7 @@ searches_drawn = st.builds(
 
 
 @pytest.mark.usefixtures("small_segments")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(spans_drawn, max_size=4), max_size=12),
     searches=st.lists(searches_drawn, min_size=3, max_size=6),

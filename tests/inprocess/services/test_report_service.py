@@ -144,7 +144,7 @@ async def test_a_ranking_names_the_limit_and_refuses_bad_input(shop: Shop) -> No
 orders_of_users = st.lists(st.lists(st.integers(1, 3), max_size=4), max_size=6)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(
     orders=orders_of_users,
     deleted=st.sets(st.integers(0, 5)),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.compare.made_run import LIST, LIST_WIRE, TOP, made_run, untraced
@@ -47,7 +47,6 @@ PARTS = st.dictionaries(
 SIDES = st.lists(st.tuples(PARTS, st.integers(0, 10**7)), min_size=1, max_size=5)
 
 
-@settings(deadline=None)
 @given(SIDES, SIDES)
 def test_rows_add_up_whatever_the_traces_are(
     below: list[tuple[dict[PartKey, int], int]], above: list[tuple[dict[PartKey, int], int]]
@@ -144,7 +143,6 @@ def test_the_tail_is_what_lies_from_p95_up_if_there_is_enough_of_it() -> None:
     assert tail_calls(samples_of("a", [list(range(1, 301))])).samples == ()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=12), st.integers(1, 10**6))
 def test_shown_digits_add_up_and_are_off_by_less_than_one_unit(values: list[int], unit: int) -> None:
     fractions = [Fraction(value, 7) for value in values]

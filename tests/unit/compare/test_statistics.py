@@ -5,7 +5,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -33,7 +33,6 @@ def test_a_rank_is_computed_in_integers_where_floats_would_be_one_too_high() -> 
     assert seven.rank(100) == 7
 
 
-@settings(deadline=None)
 @given(count=st.integers(1, 5000), quantile=st.sampled_from(QUANTILES))
 def test_a_rank_is_the_smallest_with_at_least_the_share_below(count: int, quantile: Quantile) -> None:
     share = Fraction(quantile.numerator, quantile.denominator)
@@ -75,7 +74,6 @@ def test_the_widening_falls_towards_one_with_more_blocks() -> None:
     assert factors[1] == pytest.approx(stats.t.ppf(0.975, 19) / stats.norm.ppf(0.975) * math.sqrt(20 / 19), rel=1e-4)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(1, 10**9), max_size=6), min_size=1, max_size=8).filter(any), st.integers(0, 2**32))
 def test_a_draw_has_the_quantiles_of_the_calls_that_it_drew(blocks: list[list[int]], seed: int) -> None:
     pool = Pool.of(blocks)

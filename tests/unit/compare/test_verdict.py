@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tracelab.compare.question.errors import UsageError
@@ -51,7 +51,6 @@ def test_an_interval_is_said_in_words(given: Interval, text: str) -> None:
     assert judge(given, 30, CRITERIA).text == text
 
 
-@settings(deadline=None)
 @given(st.floats(0.05, 20), st.floats(1.0001, 3))
 def test_every_interval_has_one_verdict_and_its_inverse_has_the_mirrored_one(estimate: float, reach: float) -> None:
     given_ = Interval(estimate, estimate / reach, estimate * reach, 0.05)

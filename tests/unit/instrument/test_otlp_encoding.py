@@ -144,7 +144,7 @@ def logs_of(encoded: bytes) -> ExportLogsServiceRequest:
 SPAN_ENCODER, LOG_ENCODER = SpanEncoder(), LogEncoder()  # one for all cases, so that caches are met full and stale
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(batch=batches(spans))
 def test_any_spans_are_the_stock_encoders(batch: list[ReadableSpan]) -> None:
     expected = encode_spans(batch)
@@ -153,7 +153,7 @@ def test_any_spans_are_the_stock_encoders(batch: list[ReadableSpan]) -> None:
     assert spans_of(SPAN_ENCODER.encode(batch)) == expected, "the second time, from the caches"
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(batch=batches(log_records))
 def test_any_log_records_are_the_stock_encoders(batch: list[ReadableLogRecord]) -> None:
     expected = encode_logs(batch)
@@ -162,7 +162,6 @@ def test_any_log_records_are_the_stock_encoders(batch: list[ReadableLogRecord]) 
     assert logs_of(LOG_ENCODER.encode(batch)) == expected, "the second time, from the caches"
 
 
-@settings(deadline=None)
 @given(members=st.dictionaries(st.one_of(st.text(max_size=8), st.just("\ud800")), odd_values, max_size=4))
 def test_a_value_without_a_form_is_left_out_and_logged_as_by_the_stock_encoder(members: dict[str, Any]) -> None:
     logger = logging.getLogger("opentelemetry.exporter.otlp.proto.common._internal")

@@ -176,7 +176,7 @@ def test_a_multi_line_value_of_a_log_record_stays_on_its_line_and_is_cut() -> No
     assert len(text.splitlines()) < 12
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(traces(), st.sampled_from([60, 80, 100, 120, 200]))
 def test_no_line_is_wider_than_the_terminal(given_trace: Trace, width: int) -> None:
     lines = drawn(Waterfall(TraceReading(given_trace)), width).splitlines()
@@ -184,7 +184,7 @@ def test_no_line_is_wider_than_the_terminal(given_trace: Trace, width: int) -> N
     assert all(cell_len(line) <= width for line in lines)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(), st.text(), st.text())
 def test_no_foreign_text_breaks_a_drawing(name: str, service: str, value: str) -> None:
     foreign = replace(span("S", 0, 5, operation=name), resource=Resource({"service.name": service}))

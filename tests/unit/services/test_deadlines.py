@@ -82,7 +82,7 @@ def callee() -> Iterator[Callee]:
         server.stop(None).wait()
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(first_s=st.floats(2.0, 10_000.0), shrinkings=st.lists(st.floats(0.9, 1.0), min_size=1, max_size=10))
 def test_a_callee_is_never_told_more_than_its_caller_has_left(
     callee: Callee, first_s: float, shrinkings: list[float]
