@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"  # HealthCheckResponse(status=SERVING), encoded
+ASKS_FOR_TOKEN: Final = b"this backend asks for its token"
 PROBE_TIMEOUT_S: Final = 1.0
 QUERY_PORTS: Final = {"http": 80, "https": 443}
 _PATH_CHARACTERS: Final = "/%:@!$&'()*+,;=~"
@@ -34,8 +35,8 @@ def service_serves(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
 
 
 def query_answers(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
-    """Whether a query API of Jaeger's kind answers at `url`."""
-    return b"services" in (_answer(url, "/api/v3/services", timeout_s) or b"")
+    """Whether a query API of Jaeger's kind answers at `url`; one of ours that asks for its token does."""
+    return any(sign in (_answer(url, "/api/v3/services", timeout_s) or b"") for sign in (b"services", ASKS_FOR_TOKEN))
 
 
 def storage_error(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
@@ -53,7 +54,7 @@ def status_answers(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
 
 
 def _answer(url: str, path: str, timeout_s: float) -> bytes | None:
-    """The first MiB of what is answered with status 200, or None."""
+    """The first MiB of what is answered with status 200, or with 401; None else."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -69,7 +70,7 @@ def _answer(url: str, path: str, timeout_s: float) -> bytes | None:
     try:
         connection.request("GET", quote(parts.path, safe=_PATH_CHARACTERS, errors="replace").rstrip("/") + path)
         response = connection.getresponse()
-        return response.read(1 << 20) if response.status == http.client.OK else None
+        return response.read(1 << 20) if response.status in {http.client.OK, http.client.UNAUTHORIZED} else None
     except (OSError, http.client.HTTPException, UnicodeError):  # the last of a host with an empty label
         return None
     finally:

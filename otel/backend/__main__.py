@@ -17,8 +17,10 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
+from otel.backend.api.host_check import is_loopback
 from otel.backend.errors import HostError, PortInUseError, StoreRefusedError
 from otel.backend.log_output import configure_logging
 from otel.backend.ports import Retention
@@ -31,6 +33,14 @@ SECONDS_PER_DAY = 24 * 3600.0
 MAX_DAYS = 36_500
 # Others would have to be escaped, in the page and in addresses, or mean something to the router.
 BASE_PATH = re.compile(r"[A-Za-z0-9/._~-]+")
+
+
+VARIABLE = "LAB_QUERY_TOKEN"
+B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")  # RFC 6750's b64token, long enough not to be guessed
+
+
+class TokenError(ValueError):
+    """The token of the environment is none."""
 
 
 def main() -> int:
@@ -46,6 +56,9 @@ def main() -> int:
         return EXIT_PORT_IN_USE
     except HostError as error:
         print(f"error: --host: {error}\nhint: use --host 127.0.0.1", file=sys.stderr)
+        return EXIT_USAGE
+    except TokenError as error:
+        print(f"error: {VARIABLE}: {error}", file=sys.stderr)
         return EXIT_USAGE
     except StoreRefusedError as error:
         print(f"error: --store: {error}", file=sys.stderr)
@@ -63,6 +76,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         base_path=arguments.base_path,
         jaeger_ui=arguments.jaeger_ui,
         cors_origins=tuple(arguments.cors_origin),
+        query_token=_query_token(os.environ),
     )
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
@@ -70,8 +84,17 @@ async def _serve(arguments: argparse.Namespace) -> None:
         _stop_at_end_of_stdin(stopping)
     with contextlib.closing(open_store(arguments.store, retention)) as store:
         async with Backend(store, options) as backend:
+            _warn_if_open(options)
             _tell_ready(backend, arguments.ready_file, store.set_aside)
             await stopping.wait()
+
+
+def _query_token(environ: Mapping[str, str]) -> str:
+    """The token that readers must bring; "" for none. Not an option: others on the machine can read those."""
+    token = environ.get(VARIABLE, "")
+    if token and not B64TOKEN.fullmatch(token):
+        raise TokenError("a token is 16 characters or more, of letters, digits and -._~+/=")
+    return token
 
 
 def _collect_garbage_seldom() -> None:
@@ -105,6 +128,15 @@ def _stop_at_end_of_stdin(stopping: asyncio.Event) -> None:
             loop.call_soon_threadsafe(stopping.set)
 
     threading.Thread(target=read_to_the_end, name="end-of-stdin", daemon=True).start()
+
+
+def _warn_if_open(options: BackendOptions) -> None:
+    """Say that whoever reaches another address than loopback reads everything, where no token is asked for."""
+    import structlog
+
+    if not (is_loopback(options.host) or options.query_token):
+        sentence = f"whoever reaches it reads everything; {VARIABLE} asks readers for a token"
+        structlog.get_logger("otel.backend").warning("backend.open", host=options.host, reason=sentence)
 
 
 def _tell_ready(backend: Backend, ready_file: Path | None, set_aside: Path | None) -> None:

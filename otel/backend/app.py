@@ -19,6 +19,7 @@ from otel.backend.api.host_check import HostCheck
 from otel.backend.api.pages import Pages, jaeger_pages, viewer_pages
 from otel.backend.api.query_threads import Asking
 from otel.backend.api.stream import Feed
+from otel.backend.api.token_check import TokenCheck
 from otel.backend.errors import BackendError
 from otel.backend.ports import IngestCounts, TelemetryStore
 from otel.backend.viewer_routes import ROUTES as VIEWER_ROUTES
@@ -33,18 +34,23 @@ def create_app(
     base_path: str = "",
     jaeger_ui: Path | None = None,
     bound_host: str = "127.0.0.1",
+    token: str = "",
     feed: Feed | None = None,
 ) -> Starlette:
     """Make the application over `store`, which stays the caller's to close.
 
     `base_path` (such as `/jaeger`) prefixes every route. `jaeger_ui` is the folder of a Jaeger UI bundle that is served
-    in place of our page. Where `bound_host` is a loopback address, requests by a foreign host name are refused.
+    in place of our page. Where `bound_host` is a loopback address, requests by a foreign host name are refused. With a
+    `token`, only those are answered who bring it.
     """
     pages = jaeger_pages(jaeger_ui, base_path) if jaeger_ui else viewer_pages(VIEWER_DIR, base_path)
     routes = _routes(pages)
     app = Starlette(
         routes=[Mount(base_path, routes=routes)] if base_path else routes,
-        middleware=[Middleware(HostCheck, bound_host=bound_host)],
+        middleware=[
+            Middleware(HostCheck, bound_host=bound_host),
+            Middleware(TokenCheck, token=token, base_path=base_path),
+        ],
         exception_handlers={HTTPException: not_found, BackendError: render_error, Exception: render_error},
     )
     app.state.asking = Asking(store)

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,7 +31,10 @@ LISTEN_BACKLOG = 128
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
-    """Where a backend listens and what it serves; port 0 picks a free one."""
+    """Where a backend listens and what it serves; port 0 picks a free one.
+
+    With a `query_token`, the query API and the page answer only those who bring it.
+    """
 
     host: str = "127.0.0.1"
     otlp_grpc_port: int = 4317
@@ -40,6 +43,7 @@ class BackendOptions:
     base_path: str = ""
     jaeger_ui: Path | None = None
     cors_origins: Sequence[str] = ()
+    query_token: str = field(default="", repr=False)
 
 
 class Backend:
@@ -102,6 +106,7 @@ class Backend:
             jaeger_ui=options.jaeger_ui,
             bound_host=options.host,
             feed=self._feed,
+            token=options.query_token,
         )
         app.state.endpoints = self._addresses
         app.state.storage_error = lambda: self._ingest.storage_error

@@ -11,17 +11,20 @@ import httpx
 
 from otel.query.errors import BackendUnreachableError, QueryRefusedError, UnreadableAnswerError
 
+SIGN_IN_HINT = "LAB_QUERY_TOKEN holds it, for readers as for the backend"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def make_client(url: str, timeout_s: float, transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Make a client for `url`; the environment's proxies are for other machines only."""
+def make_client(
+    url: str, timeout_s: float, transport: httpx.BaseTransport | None = None, token: str = ""
+) -> httpx.Client:
+    """Make a client for `url`, which brings `token`; the environment's proxies are for other machines only."""
     return httpx.Client(
         timeout=timeout_s,
         transport=transport,
         trust_env=_host(url) not in _LOOPBACK,
         follow_redirects=True,
-        headers={"accept": "application/json"},
+        headers={"accept": "application/json", **({"authorization": f"Bearer {token}"} if token else {})},
     )
 
 
@@ -47,6 +50,10 @@ class JsonEndpoint:
             ) from error
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            raise QueryRefusedError(
+                f"{self.url} asks for its token, or for another", response.status_code, SIGN_IN_HINT
+            )
         if response.is_error:
             raise QueryRefusedError(
                 f"{self.url} refused the question: {_error_message(response)}", response.status_code

@@ -162,7 +162,9 @@ class _Made:
         if not (wait_s and self._trace_id and query_answers(query_url)):
             return None
         try:
-            with TraceQuery(query_url, os.environ.get("LAB_LOGS_URL") or None) as query:
+            with TraceQuery(
+                query_url, os.environ.get("LAB_LOGS_URL") or None, token=os.environ.get("LAB_QUERY_TOKEN", "")
+            ) as query:
                 return arrived_reading(query, self._trace_id, wait_s)
         except QueryError as error:
             note(f"the trace cannot be read: {error}")

@@ -128,7 +128,7 @@ def _served_by(store: Path, endpoints: Endpoints) -> str:
 
 
 def _query(url: str) -> TraceQuery:
-    return TraceQuery(url, os.environ.get("LAB_LOGS_URL") or None)
+    return TraceQuery(url, os.environ.get("LAB_LOGS_URL") or None, token=os.environ.get("LAB_QUERY_TOKEN", ""))
 
 
 def key_value(words: list[str], option: str) -> dict[str, str]:

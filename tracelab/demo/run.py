@@ -84,7 +84,8 @@ def _run_on(
     proof = prove(found, None)
     if not why:
         screen.waiting("reading the trace back")
-        with TraceQuery(target.query_url, environ.get("LAB_LOGS_URL") or None) as query:
+        logs_url, token = environ.get("LAB_LOGS_URL") or None, environ.get("LAB_QUERY_TOKEN", "")
+        with TraceQuery(target.query_url, logs_url, token=token) as query:
             within_s = ARRIVAL_BOUND_S if is_reachable(target.otlp_endpoint, target.query_url) else 0.0
             proof, found = await_proof(query, run.session_id, target.log_files, within_s)
         screen.stop_waiting()

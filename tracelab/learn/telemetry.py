@@ -16,6 +16,7 @@ _OF_THE_SHELL: Final = (
     "LAB_LOGS_AS_SPAN_EVENTS",
     "LAB_MESSAGE_EVENTS",
     "LAB_STORE_URL",
+    "LAB_QUERY_TOKEN",
 )
 """How the names of variables begin that a lesson drops: it must show the same whatever a shell has set."""
 
