@@ -2,7 +2,7 @@
 # A reader leaves a server stream by `break`, without a deadline and without `cancel()`. grpcio sync: the call object is
 # collected and the server told at once. grpcio aio and grpc-js: the server streams on.
 # A guess: leaving the loop, or dropping the call, ends it in all three.
-# Source: grpc/grpc#43462 (aio since 1.83); grpc-node#2385. Handled: streams of ours have deadlines and cancel in `finally`.
+# Source: grpc/grpc#43462 (aio since 1.83); grpc-node#2385.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # grpcio aio server: inside a handler that is being cancelled, by its caller or by the deadline,
 # `context.cancelled()` and `context.done()` are False. A guess: True, that is what they are for.
-# Handled: docs/corrections.md (deadline and cancel are told from the task and the time left).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

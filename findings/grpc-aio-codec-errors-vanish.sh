@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # grpcio aio client: a request serializer that raises sends an empty message, a response deserializer that
 # raises gives None; both calls end OK. A guess: the exception reaches the caller, or INTERNAL as in the sync API.
-# Source: read in grpcio's source (grpc._common). Handled: docs/corrections.md, C7.
+# Source: read in grpcio's source (grpc._common).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

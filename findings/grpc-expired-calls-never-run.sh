@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # grpcio sync server: of a call whose deadline passes while it waits for a thread the interceptors run, later, but the
 # handler never does. What an interceptor opens for it (a span, a gauge) nobody closes. A guess: it runs late, for nobody.
-# Handled: our spans begin where the handler is entered, so such a call has a client span only.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

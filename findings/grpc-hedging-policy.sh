@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One service config with a hedgingPolicy: grpc-js sends three attempts, grpcio one, without a word about the rest.
 # A misspelled key ("timeOut") is dropped as silently, by both. A guess: hedging, or a refused config.
-# Source: gRFC A6. Handled: the lessons speak of retries only.
+# Source: gRFC A6.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -14,7 +14,7 @@ cat >pom.xml <<'XML'
 <dependency><groupId>io.grpc</groupId><artifactId>grpc-stub</artifactId><version>1.85.1</version></dependency>
 </dependencies></project>
 XML
-mvn -q -B -Dmaven.repo.local="$work/m2" dependency:copy-dependencies -DoutputDirectory=lib >/dev/null # grpc-java@1.85.1
+mvn -q -B -Dmaven.repo.local="$work/m2" dependency:copy-dependencies -DoutputDirectory=lib >/dev/null
 cat >Finding.java <<'JAVA'
 import io.grpc.*;
 import io.grpc.netty.shaded.io.grpc.netty.*;

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The metadata (a,1) (b,2) (a,3) arrives as sent from grpcio's sync client, as (a,1) (a,3) (b,2) from its aio client,
 # and a grpc-js server makes one value "1, 3" of the two. A guess: three pairs, in order, everywhere.
-# Handled: docs/corrections.md, S12 (values of baggage and tracestate that come twice are joined).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # grpcio: the `timeout` of a service config is more than a second short, and the server is never told of it.
 # A guess: it is the same as passing `timeout=` to each call.
-# Source: grpc/grpc#34547, #40633 (open). Handled: calls of ours pass `timeout=` themselves.
+# Source: grpc/grpc#34547 (open), #40633.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # "How long does my caller wait?" of a call without a deadline: grpcio sync says 9.2e18 s, grpcio aio None,
 # grpc-js Infinity. A guess: None in both Python APIs, as both are documented.
-# Source: the docstring of grpc.ServicerContext.time_remaining. Handled: docs/corrections.md (never recorded as a number).
+# Source: the docstring of grpc.ServicerContext.time_remaining.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -2,7 +2,6 @@
 # What `timeout=10` becomes in the `grpc-timeout` header: grpcio sends 10100m, more than its caller waits; 1,000 s become
 # 1010S. grpc-js sends what is left, 9999m. A guess: never more than is left, so that a deadline only shrinks on its way.
 # Source: gRPC's PROTOCOL-HTTP2.md; read in gRPC core (about three digits are kept, rounded up).
-# Handled: our own calls pass on the largest value that still rounds to no more than what is left.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

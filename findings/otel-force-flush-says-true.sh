@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # OpenTelemetry Python: force_flush returns True when the export failed, and ignores its timeout and the processor's
 # export timeout alike. Node's forceFlush rejects. A guess: False on failure, False after 100 ms.
-# Source: opentelemetry-python#4568, #4555. Handled: otel/ exports and counts failures itself.
+# Source: opentelemetry-python#4568, #4555.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -2,7 +2,6 @@
 # Over a limit, which end goes? A full batch queue: Python drops the oldest spans, Node the newest. Over 128 attributes:
 # Python drops the oldest, Node the newest. Over 128 events: both drop the oldest. A guess: the newest, or at least one rule.
 # Source: specification, "Attribute limits" (what would exceed the limit must be discarded).
-# Handled: the lab's queue is counted, and `telemetry.dropped` logged.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # OTEL_EXPORTER_OTLP_TIMEOUT=10000, ten seconds by the specification: Node's exporter gives up after 10 s, Python's would
 # after 10,000 s; with 1 (a second) Python's gRPC exporter makes one attempt and no retry. A guess: milliseconds in both.
-# Source: specification, "Exporter configuration" (milliseconds). Handled: docs/configuration.md states the unit.
+# Source: specification, "Exporter configuration" (milliseconds).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -3,7 +3,6 @@
 # Services that sample by ratio without a parent's decision leave traces with holes.
 # A guess: a trace id decides the same way everywhere, the name says so.
 # Source: opentelemetry-js#6503; opentelemetry-specification#1413 (the algorithm was never specified).
-# Handled: services of ours sample by the parent's decision.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT

@@ -2,7 +2,7 @@
 # The same `tracestate` and `baggage` headers, read by three SDKs. A 33rd tracestate member, a doubled key or one bad
 # member: Python and Go drop the whole header, Node keeps the rest. Of 181 baggage entries Python and Node keep 180, Go 64;
 # of 9,000 bytes in ten entries Python and Go keep none, Node nine. A guess: one standard, one result.
-# Source: W3C Trace Context 3.3.1.1 (at most 32 members), W3C Baggage 3.3.2 (64 entries and 8,192 bytes must pass).
+# Source: W3C Trace Context, "tracestate header field values" (at most 32 members); W3C Baggage, "Limits" (64 and 8,192 bytes).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT

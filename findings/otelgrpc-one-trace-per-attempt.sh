@@ -2,7 +2,6 @@
 # Go's otelgrpc: one call that is retried twice has three CLIENT spans, and without a span around it they are the roots of
 # three traces. A guess: one CLIENT span for the call, as the conventions say, whatever gRPC does beneath it.
 # Source: semantic conventions for RPC, "client span" (the logical call with its retries); gRFC A72.
-# Handled: one client span over all attempts (docs/corrections.md, B2).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
