@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 ADR = DOCS / "adr"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "findings" / "README.md"])
 DECISIONS = sorted(path for path in ADR.glob("*.md") if path.name != "README.md")
 ADR_SECTIONS = ["Context", "Decision", "Measured", "Consequences", "Refused"]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

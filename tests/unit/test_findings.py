@@ -14,7 +14,6 @@ FINDINGS = ROOT / "findings"
 SCRIPTS = sorted(FINDINGS.glob("*.sh"))
 INDEX = (FINDINGS / "README.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| \[([\w-]+)\]\(([\w-]+)\.sh\) \|(.+)\|$", re.MULTILINE)
-LINK = re.compile(r"\]\(([^)\s#]+)")
 INSTALL = re.compile(r"(?:pip\"?|npm) install ((?:\\\n|.)+)")
 # pip's ==, npm's and Go's @, cargo's "=…", Maven's element.
 PINNED = re.compile(r"==\d|@v?\d|\"=\d|<version>\d")
@@ -37,10 +36,6 @@ def test_a_row_says_versions_a_guess_what_happens_and_where_it_is_handled() -> N
     rows = {name: [cell.strip() for cell in rest.split("|")] for name, _, rest in ROW.findall(INDEX)}
     assert {name: cells for name, cells in rows.items() if len(cells) != 4 or not all(cells)} == {}
     assert [name for name, cells in rows.items() if not re.search(r"\d+\.\d+", cells[0])] == []
-
-
-def test_every_link_of_the_index_leads_somewhere() -> None:
-    assert [target for target in LINK.findall(INDEX) if not (FINDINGS / target).exists()] == []
 
 
 def test_the_folder_holds_scripts_and_their_index_only() -> None:
