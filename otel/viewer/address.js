@@ -4,6 +4,7 @@
 export const VIEWS = ["waterfall", "sequence", "operations", "logs"];
 export const LOOKBACKS = ["5m", "15m", "1h", "6h", "1d", "2d", "7d"];
 export const DEFAULT_LOOKBACK = "1h";
+export const DEFAULT_METRICS_LOOKBACK = "15m";
 export const DEFAULT_LIMIT = 50;
 /** The most traces that one search asks for. */
 export const MOST_TRACES = 1500;
@@ -22,8 +23,8 @@ export function parseAddress(pathname, search, base = "") {
   const [first = "", second = ""] = path.split("/").filter(Boolean);
   if (first === "trace" && second.includes("...")) return compareRoute(decode(second));
   if (first === "trace" && TRACE_ID.test(second)) return traceRoute(second, query);
-  if (first === "map" || first === "dependencies" || first === "monitor")
-    return { page: "map", lookback: lookbackOf(query) };
+  if (first === "map" || first === "dependencies") return { page: "map", lookback: lookbackOf(query) };
+  if (first === "monitor") return metricsRoute(query);
   if (first === "logs") return logsRoute(query);
   if (first === "" || first === "search") return searchRoute(query);
   return { page: "missing", path };
@@ -39,6 +40,7 @@ export function formatAddress(route, base = "") {
   if (route.page === "trace") path = traceAddress(route, put);
   if (route.page === "compare") path = `/trace/${route.a}...${route.b}`;
   if (route.page === "map") path = mapAddress(route, put);
+  if (route.page === "metrics") path = metricsAddress(route, put);
   if (route.page === "logs") path = logsAddress(route, put);
   if (route.page === "search") searchAddress(route, put);
   const text = query.toString();
@@ -170,6 +172,22 @@ function parseTags(text) {
   } catch {
     return {};
   }
+}
+
+/** `/metrics` is what Prometheus reads; Jaeger calls this page Monitor. */
+function metricsRoute(query) {
+  const lookback = query.get("lookback") ?? "";
+  return {
+    page: "metrics",
+    lookback: LOOKBACK.test(lookback) ? lookback : DEFAULT_METRICS_LOOKBACK,
+    side: query.get("side") === "made" ? "made" : "served",
+  };
+}
+
+function metricsAddress(route, put) {
+  put("lookback", route.lookback, DEFAULT_METRICS_LOOKBACK);
+  put("side", route.side, "served");
+  return "/monitor";
 }
 
 function mapAddress(route, put) {

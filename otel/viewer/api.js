@@ -35,6 +35,8 @@ export function createApi(base) {
     dependencies: (endMs, lookbackMs, signal) =>
       get("/api/dependencies", { endTs: endMs, lookback: lookbackMs }, signal),
     metrics: (name, query, signal) => get(`/api/metrics/${name}`, query, signal),
+    storedMetrics: (signal) => get("/api/lab/metrics", {}, signal),
+    metricOverTime: (query, signal) => get("/api/lab/metrics/query", query, signal),
     endpoints: (signal) => get("/api/lab/endpoints", {}, signal),
     exportAddress: (id) => `${base}/api/lab/traces/${trace(id)}/export`,
     jsonAddress: (id) => `${base}/api/v3/traces/${trace(id)}`,

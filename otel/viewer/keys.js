@@ -6,6 +6,7 @@ export const KEY_TABLE = [
   { action: "find", keys: ["/"], where: "anywhere", does: "go to the find or search field" },
   { action: "goSearch", keys: ["s"], where: "anywhere", does: "search traces" },
   { action: "goMap", keys: ["m"], where: "anywhere", does: "map of services" },
+  { action: "goMetrics", keys: ["r"], where: "anywhere", does: "rates, errors and durations over time" },
   { action: "goLogs", keys: ["g"], where: "anywhere", does: "search and tail logs" },
   { action: "theme", keys: ["t"], where: "anywhere", does: "next theme: system, light, dark" },
   { action: "live", keys: ["p"], where: "anywhere", does: "pause or resume live updates" },

@@ -7,6 +7,7 @@ import { replace } from "./dom.js";
 import { actionFor, isTyping } from "./keys.js";
 import { createLogsPage } from "./logs_view.js";
 import { createMapPage } from "./map_view.js";
+import { createMetricsPage } from "./metrics_view.js";
 import { createSearchPage } from "./search_view.js";
 import { createShell, defaultRoute } from "./shell_view.js";
 import { cell, keptCell } from "./state.js";
@@ -20,6 +21,7 @@ const PAGES = {
   trace: createTracePage,
   compare: createComparePage,
   map: createMapPage,
+  metrics: createMetricsPage,
   logs: createLogsPage,
   missing: createMissingPage,
 };
@@ -110,6 +112,7 @@ const everywhere = {
   live: () => stream.toggle(),
   goSearch: () => go(defaultRoute("search")),
   goMap: () => go(defaultRoute("map")),
+  goMetrics: () => go(defaultRoute("metrics")),
   goLogs: () => go(defaultRoute("logs")),
 };
 

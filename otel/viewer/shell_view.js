@@ -7,6 +7,7 @@ import { keysByPlace } from "./keys.js";
 const PLACES = [
   ["search", "Search"],
   ["map", "Map"],
+  ["metrics", "Metrics"],
   ["logs", "Logs"],
 ];
 
@@ -98,6 +99,7 @@ export function createShell(ctx) {
 export function defaultRoute(page) {
   if (page === "logs") return { page, service: "", severity: 0, text: "", traceId: "", spanId: "", lookback: "1h" };
   if (page === "map") return { page, lookback: "1h" };
+  if (page === "metrics") return { page, lookback: "15m", side: "served" };
   return {
     page: "search",
     service: "",

@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Backend, OpenPage
+from tests.browser.sent_metrics import GET, calls, of_service, send_metrics
 from tests.browser.sent_traces import failing, report, streaming
 
 REPORT, FAILING, STREAM = report(0x701), failing(0x702), streaming(0x703)
@@ -24,6 +25,7 @@ PLACES = {
     "compare": (f"/trace/{REPORT.trace_id}...{FAILING.trace_id}", ".cm-table"),
     "compare-choose": (f"/trace/{REPORT.trace_id}...", ".cm-recent a"),
     "map": ("/map", ".mp-box"),
+    "metrics": ("/monitor", ".ht-cell"),
     "logs": (f"/logs?traceId={FAILING.trace_id}", ".lg-line"),
     "missing": ("/no/such/place", ".state"),
 }
@@ -33,6 +35,7 @@ PLACES = {
 def stored(backend: Backend) -> None:
     """The traces that the views show."""
     backend.send(REPORT, FAILING, STREAM)
+    send_metrics(backend.otlp_http, of_service("user", [*calls(GET, 9, 1), *calls(GET, 1, 1, status="INTERNAL")]))
 
 
 def violations(page: Page) -> list[str]:
@@ -50,7 +53,7 @@ def test_every_view_reaches_aa(open_page: OpenPage, place: str, theme: str) -> N
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("place", ["search", "span", "sequence", "compare", "map", "logs"])
+@pytest.mark.parametrize("place", ["search", "span", "sequence", "compare", "map", "metrics", "logs"])
 def test_narrow_views_reach_aa_and_fit_the_width(open_page: OpenPage, place: str) -> None:
     path, shown = PLACES[place]
     page = open_page(path, width=400, height=860)

@@ -18,7 +18,16 @@ TRACE = "5a1f0c3e9b7d42468ce013579bdf2468"
 def ask(open_page: OpenPage) -> Ask:
     """Evaluate an expression that may use the exports of all modules without a document, as `m`."""
     page: Page = open_page("/search")
-    names = ["address", "format", "trace_model", "search_model", "map_model", "sequence_model", "logs_model"]
+    names = [
+        "address",
+        "format",
+        "trace_model",
+        "search_model",
+        "map_model",
+        "metrics_model",
+        "sequence_model",
+        "logs_model",
+    ]
     imports = ", ".join(f"import('/static/{name}.js')" for name in [*names, "service_color"])
 
     def evaluate(expression: str) -> Any:
@@ -39,6 +48,7 @@ def test_an_address_that_is_read_and_written_again_stays_the_same(ask: Ask) -> N
         f"/trace/{TRACE}?span=00000000000000a1_1",
         f"/trace/{TRACE}...{'0' * 31}7",
         "/map?lookback=15m",
+        "/monitor?lookback=1h&side=made",
         f"/logs?service=user&severityMin=13&text=gone&traceId={TRACE}&spanId=00000000000000a1&lookback=7d",
     ]
 
@@ -60,7 +70,7 @@ def test_an_address_that_is_read_and_written_again_stays_the_same(ask: Ask) -> N
         (f"/trace/{TRACE.upper()}", "?view=pie&span=zz&zoom=9-1", f"/trace/{TRACE}"),
         ("/search", "?tag=error:true&tag=a:b:c", "/search?tags=%7B%22error%22%3A%22true%22%2C%22a%22%3A%22b%3Ac%22%7D"),
         ("/dependencies", "", "/map"),
-        ("/monitor", "?service=order", "/map"),
+        ("/monitor", "?service=order&side=left&lookback=x", "/monitor"),
         (f"/trace/{TRACE}...", "", f"/trace/{TRACE}..."),
     ],
     ids=[
