@@ -99,10 +99,12 @@ class MetricStore(Protocol):
         """Return every series that has points, in no order."""
 
     def metric_points(
-        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int
+        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int, every_ns: int = 0
     ) -> Iterable[tuple[int, Sequence[MetricPoint]]]:
         """Yield the points of these series, each series once, by time, attributes left out.
 
         Points are those with a time within the bounds, both inclusive, and the last one before them, from which a
-        cumulative series has grown. A series without any is left out.
+        cumulative series has grown. A series without any is left out. With `every_ns`, time is cut into such slots from
+        `time_min_unix_nano` on, each without its begin and with its end, and of every slot only the last point of each
+        start time is told: enough for what is cumulative or a level, however long the time.
         """

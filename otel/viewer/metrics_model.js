@@ -6,13 +6,15 @@ export const STATUS = "rpc.response.status_code";
 export const SIDES = { served: "rpc.server.call.duration", made: "rpc.client.call.duration" };
 /** So many steps the time is cut into. */
 const STEPS = 60;
+/** As often as the processes that lab starts send metrics: in less there is nothing to see. */
+const LEAST_STEP_S = 10;
 const NS_PER_S = 1e9;
 /** Fewer rows would make a cell a tower. */
 const LEAST_ROWS = 5;
 
 /** The step in whole seconds for a time of `lookbackMs`. */
 export function stepSeconds(lookbackMs) {
-  return Math.max(1, Math.ceil(lookbackMs / 1000 / STEPS));
+  return Math.max(LEAST_STEP_S, Math.ceil(lookbackMs / 1000 / STEPS));
 }
 
 /**

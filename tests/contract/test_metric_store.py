@@ -6,11 +6,15 @@ import threading
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from otel.backend.metric_ports import MetricKind, MetricPoint, MetricSeries, Temporality
 from otel.backend.ports import Retention, TelemetryStore
 from otel.backend.stores import memory_metrics
+from otel.backend.stores.memory import MemoryStore
 from otel.backend.stores.sqlite import metric_rows
+from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.conftest import Clock, StoreOf
 from tests.contract.measurements import (
     DELTA,
@@ -132,6 +136,45 @@ def test_points_are_those_within_the_bounds_and_the_last_one_before_them(store: 
     assert values(store, "calls", (moment(1), moment(1))) == [1]
     assert values(store, "calls", (moment(7), moment(9))) == [6]
     assert values(store, "calls", (0, moment(0.5))) == []
+
+
+def test_of_slots_the_last_point_of_each_start_is_told(store: TelemetryStore) -> None:
+    points = [number_point(at_s, at_s=at_s) for at_s in (1, 2, 3, 10, 11, 19, 20, 21, 30)]
+    restarted = number_point(100, at_s=15, start_s=12)
+    write(store, sum_metric("calls", [*points, restarted]))
+    (series,) = store.metric_series()
+
+    def told(begin_s: float, end_s: float) -> list[int]:
+        found = store.metric_points([series.number], moment(begin_s), moment(end_s), 10 * SECOND)
+        return [point.as_int for _, slot in found for point in slot]  # type: ignore[union-attr]  # a sum's
+
+    # Before 2 s is 1; then the slots to 12, 22 and 32 s, of which the second began anew in its middle.
+    assert told(2, 32) == [2, 11, 100, 21, 30]
+    # What stands at the begin belongs to what was before.
+    assert told(10, 30) == [10, 100, 20, 30]
+    assert told(40, 50) == [30]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=25),
+    st.integers(0, 60),
+    st.integers(0, 60),
+    st.integers(1, 30),
+)
+def test_both_adapters_tell_the_same_points(
+    tmp_path_factory: pytest.TempPathFactory, times: list[tuple[int, int]], begin: int, length: int, every: int
+) -> None:
+    plain, indexed = MemoryStore(), SqliteStore(tmp_path_factory.mktemp("drawn") / "store.sqlite")
+    try:
+        for store in (plain, indexed):
+            points = [number_point(at_s, at_s=at_s, start_s=start_s) for at_s, start_s in times]
+            write(store, sum_metric("calls", points))
+        for slot in (0, every * SECOND):
+            asked = ([1], moment(begin), moment(begin + length), slot)
+            assert list(indexed.metric_points(*asked)) == list(plain.metric_points(*asked))
+    finally:
+        indexed.close()
 
 
 def test_a_point_that_is_sent_again_is_stored_once(store: TelemetryStore) -> None:

@@ -203,11 +203,11 @@ class MemoryStore:
             return self._metrics.series()
 
     def metric_points(
-        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int
+        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int, every_ns: int = 0
     ) -> list[tuple[int, Sequence[MetricPoint]]]:
         """Return the points of these series."""
         with self._lock:
-            return self._metrics.points(numbers, time_min_unix_nano, time_max_unix_nano)
+            return self._metrics.points(numbers, time_min_unix_nano, time_max_unix_nano, every_ns)
 
     def statistics(self) -> StoreStatistics:
         """Say how full the store is."""

@@ -61,9 +61,9 @@ class MemoryMetrics:
         return [stored.series for stored in self._stored.values()]
 
     def points(
-        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int
+        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int, every_ns: int
     ) -> list[tuple[int, Sequence[MetricPoint]]]:
-        """Return the points of these series within the bounds, and the last before."""
+        """Return the points of these series within the bounds, and the last before; of slots the last ones."""
         found: list[tuple[int, Sequence[MetricPoint]]] = []
         for stored in self._stored.values():
             if stored.series.number not in numbers:
@@ -72,7 +72,8 @@ class MemoryMetrics:
             before = [point.time_unix_nano for point in ordered if point.time_unix_nano < time_min_unix_nano]
             first = before[-1] if before else time_min_unix_nano
             if points := [point for point in ordered if point.time_unix_nano >= first]:
-                found.append((stored.series.number, points))
+                kept = _last_of_slots(points, time_min_unix_nano, every_ns) if every_ns else points
+                found.append((stored.series.number, kept))
         return found
 
     def first_arrival(self) -> list[int]:
@@ -116,3 +117,11 @@ class MemoryMetrics:
             tuple(flat.attributes.values),
         )
         return _StoredSeries(series)
+
+
+def _last_of_slots(points: Sequence[MetricPoint], begin_unix_nano: int, every_ns: int) -> list[MetricPoint]:
+    last: dict[tuple[int, int], MetricPoint] = {}
+    for point in points:
+        slot = max(-1, (point.time_unix_nano - begin_unix_nano - 1) // every_ns)
+        last[point.start_time_unix_nano, slot] = point
+    return sorted(last.values(), key=lambda point: (point.time_unix_nano, point.start_time_unix_nano))

@@ -189,6 +189,24 @@ def points_of(
     return [parse(unpack(row[0])) for row in rows]
 
 
+def last_points_of(
+    connection: sqlite3.Connection, series: MetricSeries, bounds_unix_nano: tuple[int, int], every_ns: int
+) -> list[MetricPoint]:
+    """Return of `points_of` the last of each slot and start time; only these are read from the table."""
+    time_min, time_max = (int64(bound) for bound in bounds_unix_nano)
+    # With max(), SQLite takes the other columns from the row that has it: sqlite.org/lang_select.html, "bare columns".
+    rows = connection.execute(
+        "SELECT point FROM (SELECT id AS last_id, max(time) FROM metric_point WHERE series_id = :series"
+        " AND time <= :max AND time >= coalesce("
+        "(SELECT max(time) FROM metric_point WHERE series_id = :series AND time < :min), :min)"
+        " GROUP BY start, CASE WHEN time <= :min THEN -1 ELSE (time - :min - 1) / :every END)"
+        " JOIN metric_point ON id = last_id ORDER BY time, start",
+        {"series": series.number, "min": time_min, "max": time_max, "every": every_ns},
+    )
+    parse = POINT_TYPES[series.kind].FromString
+    return [parse(unpack(row[0])) for row in rows]
+
+
 def next_point_horizon(connection: sqlite3.Connection) -> int | None:
     """Return the arrival of the last point that one step drops; None where there are no points."""
     row = connection.execute(

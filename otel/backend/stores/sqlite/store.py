@@ -34,7 +34,7 @@ from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.database import Database
 from otel.backend.stores.sqlite.expiry import Expired, expire_before, next_horizon
 from otel.backend.stores.sqlite.log_rows import int64, page_of_logs, write_logs
-from otel.backend.stores.sqlite.metric_rows import SeriesTable, points_of, write_metrics
+from otel.backend.stores.sqlite.metric_rows import SeriesTable, last_points_of, points_of, write_metrics
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.search import newest_matches, plan_of
 from otel.backend.stores.sqlite.segment_list import SegmentList
@@ -191,14 +191,17 @@ class SqliteStore:
         return self._series.all()
 
     def metric_points(
-        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int
+        self, numbers: Collection[int], time_min_unix_nano: int, time_max_unix_nano: int, every_ns: int = 0
     ) -> Iterator[tuple[int, Sequence[MetricPoint]]]:
         """Yield the points of these series."""
         for number in numbers:
             series = self._series.known(number)
             if series is None:
                 continue
-            reading = partial(points_of, series=series, bounds_unix_nano=(time_min_unix_nano, time_max_unix_nano))
+            bounds = (time_min_unix_nano, time_max_unix_nano)
+            reading = partial(points_of, series=series, bounds_unix_nano=bounds)
+            if every_ns:
+                reading = partial(last_points_of, series=series, bounds_unix_nano=bounds, every_ns=every_ns)
             points = self._database.read(reading)
             if points:
                 yield number, points
