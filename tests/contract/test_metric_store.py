@@ -155,7 +155,7 @@ def test_of_slots_the_last_point_of_each_start_is_told(store: TelemetryStore) ->
     assert told(40, 50) == [30]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=25),
     st.integers(0, 60),

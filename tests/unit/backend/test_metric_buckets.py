@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint, HistogramDataPoint
 
@@ -84,7 +84,6 @@ def test_an_index_past_every_double_is_no_trouble() -> None:
 positive = st.floats(1e-6, 1e6, allow_nan=False)
 
 
-@settings(deadline=None)
 @given(st.lists(positive, min_size=1, max_size=40), st.lists(positive, min_size=1, max_size=40), st.integers(0, 6))
 def test_exponential_histograms_put_together_count_as_if_made_together(
     first: list[float], second: list[float], scale: int
@@ -128,7 +127,6 @@ def test_a_lowest_bound_below_zero_is_told_itself() -> None:
     assert quantile(0.5, (-5.0, 2.0), (10, 0, 0)) == -5.0
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 3.999), min_size=1, max_size=60), st.floats(0, 1))
 def test_a_quantile_is_in_the_bucket_of_the_measurement_at_its_rank(values: list[float], share: float) -> None:
     layout = (1.0, 2.0, 3.0, 4.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel.backend.metric_ports import Temporality
@@ -84,7 +84,6 @@ def test_an_increase_of_no_length_is_in_the_step_that_it_ends() -> None:
     assert list(spread(Increase(10, 10, (1,)), 0, 10, 3)) == [(0, 1.0)]
 
 
-@settings(deadline=None)
 @given(st.integers(-50, 150), st.integers(0, 100), st.integers(1, 40), st.integers(1, 30))
 @example(1, 0, 10, 3)
 def test_no_part_of_an_increase_gets_lost_or_is_told_twice(after: int, length: int, step: int, count: int) -> None:
@@ -95,7 +94,6 @@ def test_no_part_of_an_increase_gets_lost_or_is_told_twice(after: int, length: i
     assert len({number for number, _ in shares}) == len(shares)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 20), st.integers(0, 9), st.booleans()), min_size=1, max_size=20),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint
 
@@ -21,7 +21,6 @@ def a_point() -> HistogramDataPoint:
     return histogram([2, 1, *[0] * 13], at_s=60, total=0.0123, bounds=CALL_DURATION_BUCKETS_S)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=500))
 def test_what_is_packed_comes_back(body: bytes) -> None:
     assert unpack(pack(body)) == body

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otel.backend.errors import UnanswerableQueryError
@@ -253,7 +253,6 @@ def test_buckets_without_the_last_have_no_quantile() -> None:
 samples_drawn = st.lists(st.tuples(st.integers(1, 60_000), st.integers(0, 1000)), min_size=2, max_size=20)
 
 
-@settings(deadline=None)
 @given(samples_drawn, st.integers(0, 100_000), st.integers(0, 100_000))
 def test_an_increase_is_what_was_seen_or_a_little_more_never_less(
     steps: list[tuple[int, int]], before_ms: int, after_ms: int

@@ -6,7 +6,7 @@ import contextlib
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel.backend.promql.parser import parse, parse_selector
@@ -165,13 +165,11 @@ expressions_drawn = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(expressions_drawn)
 def test_every_expression_reads_back_as_it_was_written(expression: Expression) -> None:
     assert parse(str(expression)) == expression
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from("abx{}()[]=~!\"'`\\,.:+-*/#\n 0159msle"), max_size=40) | st.text(max_size=40))
 @example("-" * 8000)
 @example("(" * 8000)
@@ -206,7 +204,6 @@ patterns_drawn = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(patterns_drawn, st.text(st.sampled_from("ab.-\n"), max_size=8))
 def test_a_pattern_matches_what_a_regular_expression_does(pattern: str, value: str) -> None:
     assert Pattern(pattern).matches(value) == bool(re.fullmatch(pattern, value, re.DOTALL))

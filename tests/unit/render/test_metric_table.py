@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otel.query import MetricDescription
@@ -37,7 +37,6 @@ def test_a_sparkline_of_ascii_is_ascii() -> None:
     assert sparkline((0, 1, 2, 3, 4, 5, 6, 7), 20, ascii_only=True) == "_.:-=+*#"
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(0, 1e9), max_size=200), st.integers(1, 40))
 def test_a_sparkline_fits_and_never_hides_the_greatest(values: list[float | None], width: int) -> None:
     line = sparkline(values, width, ascii_only=False)
