@@ -55,6 +55,7 @@ class Command:
 _RUN: Final = (
     Command("demo", "tracelab.commands.demo", "start what is missing, run the demo, show its trace and its logs"),
     Command("up", "tracelab.commands.up", "start the stack: the backend and the three services"),
+    Command("run", "tracelab.commands.run", "run a program of your own, traced as it is"),
     Command("down", "tracelab.commands.down", "stop the stack"),
     Command("status", "tracelab.commands.status", "what runs where, and is it healthy"),
 )

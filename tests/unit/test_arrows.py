@@ -66,7 +66,7 @@ ARROWS: dict[str, frozenset[str]] = {
         | _OTEL
     ),
     "tracelab.lessons": frozenset({"generated", "tracelab.learn", "tracelab.truth"}) | _OTEL,
-    "tracelab.own": frozenset({"clients.errors", "otel.analysis", "otel.query"}),
+    "tracelab.own": frozenset({"clients.errors"}) | _OTEL,
     "tracelab.commands": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.viewer", "tracelab.demo"}
         | {"tracelab.learn", "tracelab.own", "tracelab.render", "tracelab.stack", "tracelab.truth", _COMPARE}
