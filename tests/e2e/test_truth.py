@@ -8,19 +8,19 @@ from dataclasses import asdict
 import pytest
 
 from tracelab.truth.document import DOCUMENT, document
-from tracelab.truth.endings import ENDINGS
+from tracelab.truth.endings import Api
 from tracelab.truth.judge import Cell
 from tracelab.truth.matrix import Run, run_matrix
 
 
 @pytest.fixture(scope="module")
-def runs() -> dict[str, Run]:
+def runs() -> dict[tuple[Api, str], Run]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "LAB_"))}
-    return {run.instrumentation: run for run in run_matrix(environ, ENDINGS)}
+    return {(run.api, run.instrumentation): run for run in run_matrix(environ)}
 
 
 @pytest.fixture(scope="module")
-def cells(runs: dict[str, Run]) -> list[Cell]:
+def cells(runs: dict[tuple[Api, str], Run]) -> list[Cell]:
     return [cell for run in runs.values() for cell in run.cells]
 
 
@@ -29,14 +29,24 @@ def test_no_corrected_cell_is_wrong_and_no_corrected_call_hangs(cells: list[Cell
     assert [cell for cell in untrue if cell["verdict"] in {"wrong", "hang"}] == []
 
 
-def test_no_corrected_span_is_left_open_when_its_process_ends(runs: dict[str, Run]) -> None:
-    assert runs["corrected"].open_spans == ()
-    assert runs["stock"].open_spans != ()
+@pytest.mark.parametrize("api", list(Api))
+def test_no_corrected_span_is_left_open_when_its_process_ends(runs: dict[tuple[Api, str], Run], api: Api) -> None:
+    assert runs[api, "corrected"].open_spans == ()
+    assert runs[api, "stock"].open_spans != ()
 
 
-def test_the_stock_library_is_seen_to_be_wrong_so_that_the_matrix_can_fail(cells: list[Cell]) -> None:
-    wrong = {cell.ending for cell in cells if cell.instrumentation == "stock" and cell.verdict == "wrong"}
-    assert {"unhandled exception", "deadline", "rich status", "unknown method", "client writes"} <= wrong
+@pytest.mark.parametrize(
+    ("api", "endings"),
+    [
+        (Api.AIO, {"unhandled exception", "deadline", "rich status", "unknown method", "client writes"}),
+        (Api.SYNC, {"unhandled exception", "deadline", "rich status", "unknown method", "stream dropped"}),
+    ],
+)
+def test_the_stock_library_is_seen_to_be_wrong_so_that_the_matrix_can_fail(
+    cells: list[Cell], api: Api, endings: set[str]
+) -> None:
+    stock = [cell for cell in cells if (cell.api, cell.instrumentation) == (api.value, "stock")]
+    assert endings <= {cell.ending for cell in stock if cell.verdict == "wrong"}
 
 
 def test_the_page_in_the_docs_is_what_a_run_says(cells: list[Cell]) -> None:

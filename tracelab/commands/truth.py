@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Annotated, Final
 
@@ -18,7 +19,8 @@ from otel.analysis.model import Trace
 from otel.analysis.reading import TraceReading
 from tracelab.commands.options import JsonFlag
 from tracelab.render.waterfall import Waterfall
-from tracelab.truth.endings import ALL_KINDS, ENDINGS, Ending
+from tracelab.truth.catalogue import ALL_APIS, ending_names, endings_of
+from tracelab.truth.endings import ALL_KINDS, Api, Ending
 from tracelab.truth.judge import Cell, Evidence, judge
 from tracelab.truth.matrix import Run, TruthError, run_matrix
 from tracelab.truth.report import MARKS, cells_to_json, counts, print_matrix
@@ -34,10 +36,13 @@ def truth(
         str,
         typer.Argument(
             metavar="ENDING",
-            autocompletion=one_of(*(ending.name for ending in ENDINGS if " " not in ending.name)),
+            autocompletion=one_of(*(name for name in ending_names() if " " not in name)),
             help="One ending, such as deadline; default: the whole matrix.",
         ),
     ] = "",
+    api: Annotated[
+        Api | None, typer.Option("--api", help="Only calls by this one of gRPC's two APIs; default: both.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what stock and corrected instrumentation say of each way a call can end, and what is true.
@@ -45,10 +50,14 @@ def truth(
     \b
     lab truth               the whole matrix, stock beside corrected
     lab truth deadline      one call, told by both, and the witness between
+    lab truth --api sync    only calls by the synchronous API, a pool of threads
     lab truth --json        every cell, for programs
     """
-    endings = (ending_named(name),) if name else ENDINGS
-    kinds = ALL_KINDS if as_json or not name else endings[0].kinds[:1]
+    apis = ALL_APIS if api is None else (api,)
+    endings = endings_named(name, apis) if name else {one: endings_of(one) for one in apis}
+    if name and not as_json:
+        endings = dict(list(endings.items())[:1])  # one call, told twice, is enough to look at
+    kinds = ALL_KINDS if as_json or not name else next(iter(endings.values()))[0].kinds[:1]
     environ = {key: value for key, value in os.environ.items() if not key.startswith(UNCOMPARED)}
     try:
         runs = run_matrix(environ, endings, kinds)
@@ -69,17 +78,20 @@ def truth(
         )
 
 
-def ending_named(name: str) -> Ending:
-    """The ending of that name, or the only one that begins with it; WrongUsageError with the nearest otherwise."""
-    by_name = {ending.name: ending for ending in ENDINGS}
-    if name in by_name:
-        return by_name[name]
-    begins = [ending for ending in ENDINGS if ending.name.startswith(name)]
-    if len(begins) == 1:
-        return begins[0]
-    near = get_close_matches(name, by_name, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(by_name)}"
-    raise WrongUsageError(f"{name!r} is not an ending of a call", hint)
+def endings_named(name: str, apis: Sequence[Api] = ALL_APIS) -> dict[Api, tuple[Ending, ...]]:
+    """The endings of that name by API, or of the only name that begins so; WrongUsageError with the nearest otherwise.
+
+    A name stands for several endings where its kinds end in different ways.
+    """
+    names = ending_names(apis)
+    begins = [known for known in names if known.startswith(name)]
+    if name not in names and len(begins) != 1:
+        near = get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(names)}"
+        raise WrongUsageError(f"{name!r} is not an ending of a call", hint)
+    wanted = name if name in names else begins[0]
+    found = {api: tuple(ending for ending in endings_of(api) if ending.name == wanted) for api in apis}
+    return {api: endings for api, endings in found.items() if endings}
 
 
 def print_told_twice(out: Console, runs: tuple[Run, ...]) -> None:

@@ -9,7 +9,8 @@ from otel.analysis.model import Span, SpanKind, Trace
 from tracelab.learn.lab import Lab
 from tracelab.learn.lesson import Chapter, Lesson, Prediction, TryIt
 from tracelab.learn.outcome import Exhibit, Outcome, equal, holds
-from tracelab.truth.endings import ENDINGS, Kind
+from tracelab.truth.catalogue import endings_of
+from tracelab.truth.endings import Api, Kind
 from tracelab.truth.judge import Cell, Evidence
 from tracelab.truth.matrix import Run, run_matrix
 
@@ -18,8 +19,8 @@ ASKED = ("ok", "domain error", "deadline", "unhandled exception", "unknown metho
 
 async def run(lab: Lab) -> Outcome:
     """Make the same calls under both instrumentations, in fresh processes, and let the judge compare with witnesses."""
-    endings = [ending for ending in ENDINGS if ending.name in ASKED]
-    ours, stock = await asyncio.to_thread(run_matrix, lab.environ, endings, [Kind.UNARY_UNARY])
+    endings = [ending for ending in endings_of(Api.AIO) if ending.name in ASKED]
+    ours, stock = await asyncio.to_thread(run_matrix, lab.environ, {Api.AIO: endings}, [Kind.UNARY_UNARY])
     codes = {name: ours_ev.record.code for name, ours_ev in by_ending(ours).items()}
     same = codes == {name: evidence.record.code for name, evidence in by_ending(stock).items()}
     called_ok = [c.ending for c in stock.cells if c.verdict == "wrong" and c.claimed.startswith("OK")]

@@ -1,4 +1,4 @@
-"""The matrix's own client process: makes every call, and writes down what it really received.
+"""The matrix's own client process on grpc.aio: makes every call, and writes down what it really received.
 
 Run as `python -m tracelab.truth.caller PLAN.json`; prints the call records as JSON. The plan says which endings to run
 and where the servers are. It stops, kills and freezes the servers that the plan names for it, by pid.
@@ -7,7 +7,6 @@ and where the servers are. It stops, kills and freezes the servers that the plan
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -23,44 +22,22 @@ from opentelemetry.context import Context
 
 from generated.order_pb2 import Order
 from otel.instrument import Telemetry, TelemetrySettings, configure
-from tracelab.truth.endings import ENDINGS, SERVICE, Act, Kind, Scenario, Server, scenarios
+from tracelab.truth.endings import SERVICE, Act, Kind, Scenario, Server
 from tracelab.truth.open_spans import watch_open_spans, write_open_spans
-from tracelab.truth.servicer import ANSWER_COUNT, BEHAVIOUR_KEY, LARGE_NOTE, SCENARIO_KEY
-from tracelab.truth.witness import CallRecord, call_records_to_json, read_servicer_events
-
-CONCURRENCY = 6  # two cores serve so many calls without one starving another's deadline
-HANG_BOUND_S = 2.0  # longer than any call of the matrix lasts past its own end
-POLL_S = 0.01
-ODD_KEY = "Upper-Case"  # gRPC sends lower-case keys alone
-FILLER = "the call that fills the server"
-FILLER_TIMEOUT_S = 60.0
-# Their stream ends in its first message: one more, at the very moment of the end, is a race inside grpc's core.
-ONE_REQUEST = frozenset({Act.SEND_GARBAGE, Act.SEND_LARGE, Act.CANCEL_WHILE_READ})
-RETRY_POLICY = json.dumps(
-    {
-        "methodConfig": [
-            {
-                "name": [{"service": SERVICE}],
-                "retryPolicy": {
-                    "maxAttempts": 3,
-                    "initialBackoff": "0.02s",
-                    "maxBackoff": "0.1s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ]
-    }
+from tracelab.truth.plan import (
+    CONCURRENCY,
+    FILLER,
+    FILLER_TIMEOUT_S,
+    HANG_BOUND_S,
+    ODD_KEY,
+    ONE_REQUEST,
+    POLL_S,
+    RETRY_POLICY,
+    Plan,
+    ServerProcess,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ServerProcess:
-    """Where a server of the plan is."""
-
-    address: str
-    pid: int
-    witness: Path
+from tracelab.truth.served_call import ANSWER_COUNT, BEHAVIOUR_KEY, LARGE_NOTE, SCENARIO_KEY
+from tracelab.truth.witness import CallRecord, call_records_to_json, read_servicer_events
 
 
 @dataclass(slots=True)
@@ -194,7 +171,11 @@ class Caller:
     async def run(self, wanted: list[Scenario]) -> None:
         """Make every call: those to steady servers side by side, those that end a server together."""
         gate = asyncio.Semaphore(CONCURRENCY)
-        steady = [scenario for scenario in wanted if scenario.ending.server in {Server.STEADY, Server.ABSENT}]
+        steady = [
+            scenario
+            for scenario in wanted
+            if scenario.ending.server in {Server.STEADY, Server.OTHER_API, Server.ABSENT}
+        ]
         await asyncio.gather(*(self._gated(gate, scenario) for scenario in steady))
         for server, number in (
             (Server.STOPPED, signal.SIGTERM),
@@ -301,21 +282,12 @@ def _multicallable(channel: grpc.aio.Channel, scenario: Scenario) -> Any:
 
 def main() -> NoReturn:
     """Run the plan named on the command line."""
-    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    servers = {
-        Server(name): ServerProcess(entry["address"], entry["pid"], Path(entry["witness"]))
-        for name, entry in plan["servers"].items()
-    }
-    wanted = [
-        scenario
-        for scenario in scenarios(tuple(ending for ending in ENDINGS if ending.name in plan["endings"]))
-        if scenario.kind in {Kind(name) for name in plan["kinds"]}
-    ]
+    plan = Plan.read(Path(sys.argv[1]))
     telemetry = configure(TelemetrySettings.from_environ("truth-client", os.environ, log_to_stdout=False))
     open_spans = watch_open_spans(telemetry)
-    caller = Caller(telemetry, servers)
-    asyncio.run(caller.run(wanted))
-    write_open_spans(Path(plan["open_spans"]), open_spans())
+    caller = Caller(telemetry, plan.servers)
+    asyncio.run(caller.run(list(plan.wanted)))
+    write_open_spans(plan.open_spans, open_spans())
     telemetry.shutdown()
     sys.stdout.write(call_records_to_json(caller.records) + "\n")
     raise SystemExit(0)

@@ -9,10 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
 
-from tracelab.truth.endings import ENDINGS
 from tracelab.truth.judge import Cell
 from tracelab.truth.matrix import run_matrix
-from tracelab.truth.report import matrix_markdown, summary
+from tracelab.truth.report import matrix_markdown, summaries
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "truth.md"
 
@@ -20,7 +19,8 @@ _INTRODUCTION: Final = """\
 # Does the trace tell the truth?
 
 Every kind of RPC and every way it can end, told by the untouched `opentelemetry-instrumentation-grpc` {library}
-(*stock*) and by its corrected form (*corrected*, the default), with grpcio {grpcio}. What happened is known from
+(*stock*) and by its corrected form (*corrected*, the default), with grpcio {grpcio}, in both of its APIs: grpc.aio and
+the synchronous one with its pool of threads. What happened is known from
 witnesses that use no telemetry: what the servicer wrote down, what the caller received, and the clock around it.
 
 This page is made by `python -m tracelab.truth.document` from a real run; a test runs the matrix again and compares.
@@ -29,6 +29,7 @@ This page is made by `python -m tracelab.truth.document` from a real run; a test
 ✔ true · ✘ wrong, and why · ? the side cannot know, and says nothing · ∞ the call hangs under this instrumentation
 
 """
+_TITLES: Final = {"aio": "grpc.aio", "sync": "The synchronous API"}
 _UNKNOWN: Final = """
 ## What stays unknown
 
@@ -37,6 +38,11 @@ _UNKNOWN: Final = """
 - A call cut short while its servicer waits for the next request of a stream: the client may have cancelled, or gRPC may
   have refused a request that is too large. The servicer is shown the very same, so the server's span has no status code
   and `tracelab.rpc.cut_short`; the client's span has the code. Once the requests have ended, a cancel reads CANCELLED.
+- A call whose deadline passes in the queue of a busy pool: no servicer is called, and only its context would tell the
+  deadline. The server's span is there from the call's arrival, without a status code. (With a stream of requests gRPC
+  calls the servicer all the same, and the span says DEADLINE_EXCEEDED.)
+- A synchronous client whose iterator of requests raises: its own span says UNKNOWN, as the caller is told; on the wire
+  it is a cancel while a request is awaited, and so nothing on the server.
 - A server that was killed or is frozen can say nothing; the missing span is the truth.
 """
 
@@ -44,21 +50,25 @@ _UNKNOWN: Final = """
 def document(cells: Sequence[Cell]) -> str:
     """The whole page. Cells of both instrumentations; what varies from run to run is left out of the cells already."""
     head = _INTRODUCTION.format(library=version("opentelemetry-instrumentation-grpc"), grpcio=version("grpcio"))
-    tallies = "".join(f"- {summary(cells, instrumentation)}\n" for instrumentation in ("stock", "corrected"))
-    return f"{head}{tallies}\n{matrix_markdown(cells)}{_UNKNOWN}"
+    tallies = "".join(f"- {line}\n" for line in summaries(cells))
+    tables = "".join(
+        f"\n## {title}\n\n{matrix_markdown([cell for cell in cells if cell.api == api])}"
+        for api, title in _TITLES.items()
+    )
+    return f"{head}{tallies}{tables}{_UNKNOWN}"
 
 
-def verdicts(cells: Iterable[Cell]) -> dict[tuple[str, str, str, str], str]:
-    """The verdict of each cell by instrumentation, ending, kind and side."""
-    return {(cell.instrumentation, cell.ending, cell.kind, cell.side): cell.verdict for cell in cells}
+def verdicts(cells: Iterable[Cell]) -> dict[tuple[str, str, str, str, str], str]:
+    """The verdict of each cell by instrumentation, API, ending, kind and side."""
+    return {(cell.instrumentation, cell.api, cell.ending, cell.kind, cell.side): cell.verdict for cell in cells}
 
 
 def main() -> NoReturn:
     """Run the matrix and write the page."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "LAB_"))}
-    cells = [cell for run in run_matrix(environ, ENDINGS) for cell in run.cells]
+    cells = [cell for run in run_matrix(environ) for cell in run.cells]
     DOCUMENT.write_text(document(cells), encoding="utf-8")
-    sys.stdout.write(f"wrote {DOCUMENT.name}: {summary(cells, 'stock')}; {summary(cells, 'corrected')}\n")
+    sys.stdout.write(f"wrote {DOCUMENT.name}: {'; '.join(summaries(cells))}\n")
     raise SystemExit(0)
 
 

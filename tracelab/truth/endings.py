@@ -8,13 +8,19 @@ only for the server's own faults).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 SERVICE = "tracelab.truth.v1.TruthService"
 
 SERVER_FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
+
+
+class Api(Enum):
+    """Which of gRPC's two APIs for Python a scenario's client uses; the value is the name in tables and JSON."""
+
+    AIO = "aio"
+    SYNC = "sync"
 
 
 class Kind(Enum):
@@ -44,6 +50,7 @@ class Kind(Enum):
 ALL_KINDS = tuple(Kind)
 ANSWER_STREAMS = (Kind.UNARY_STREAM, Kind.STREAM_STREAM)
 REQUEST_STREAMS = (Kind.STREAM_UNARY, Kind.STREAM_STREAM)
+ONE_ANSWER = (Kind.UNARY_UNARY, Kind.STREAM_UNARY)
 
 
 class Server(Enum):
@@ -54,6 +61,8 @@ class Server(Enum):
     KILLED = "killed"
     FROZEN = "frozen"
     FULL = "full"
+    BUSY = "busy"
+    OTHER_API = "of the other API"
     ABSENT = "absent"
 
 
@@ -73,6 +82,16 @@ class Act(Enum):
     SEND_GARBAGE = "send bytes that do not parse"
     SEND_LARGE = "send 5 MB"
     KEEP_OPEN = "keep its side of the stream open"
+    DROP = "drop the call after the first message"
+    BREAK_REQUESTS = "raise in its iterator of requests"
+
+
+class Style(Enum):
+    """How a synchronous client calls a method with one answer."""
+
+    CALL = "stub()"
+    WITH_CALL = "with_call()"
+    FUTURE = "future()"
 
 
 class SpanExpected(Enum):
@@ -108,6 +127,7 @@ class Ending:
     method_suffix: str = ""
     wait_for_ready: bool = False
     reaches_servicer: bool = True
+    style: Style = Style.CALL
 
     @property
     def true_server_code(self) -> str:
@@ -117,10 +137,11 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One ending of one kind."""
+    """One ending of one kind in one API."""
 
     kind: Kind
     ending: Ending
+    api: Api = Api.AIO
 
     @property
     def name(self) -> str:
@@ -133,150 +154,13 @@ class Scenario:
         return f"{SERVICE}/{self.kind.method}{self.ending.method_suffix}"
 
 
-ENDINGS: tuple[Ending, ...] = (
-    Ending("ok", "answer", "OK"),
-    Ending("domain error", "abort", "NOT_FOUND"),
-    Ending("rich status", "abort_with_status", "NOT_FOUND"),
-    Ending("status set, then returned", "set_code", "NOT_FOUND"),
-    Ending("unhandled exception", "raise", "UNKNOWN", exceptions=1),
-    Ending("abort after messages", "abort_after_messages", "INTERNAL", kinds=ANSWER_STREAMS),
-    Ending("deadline", "wait", "DEADLINE_EXCEEDED", timeout_s=0.4),
-    Ending("deadline, servicer ignores it", "swallow", "DEADLINE_EXCEEDED", timeout_s=0.4),
-    Ending("deadline, found by the servicer", "abort_deadline", "DEADLINE_EXCEEDED"),
-    Ending("client cancels before a message", "wait", "CANCELLED", act=Act.CANCEL_AT_ONCE),
-    Ending(
-        "client cancels after a message",
-        "answer_then_wait",
-        "CANCELLED",
-        kinds=ANSWER_STREAMS,
-        act=Act.CANCEL_AFTER_MESSAGE,
-    ),
-    Ending(
-        "client cancels while its requests are read",
-        "answer",
-        "CANCELLED",
-        kinds=REQUEST_STREAMS,
-        act=Act.CANCEL_WHILE_READ,
-        server_span=SpanExpected.UNKNOWABLE,
-    ),
-    Ending("channel closed", "wait", "CANCELLED", act=Act.CLOSE_CHANNEL),
-    Ending("server stopped", "wait", "UNAVAILABLE", server=Server.STOPPED),
-    Ending("server killed", "wait", "UNAVAILABLE", server=Server.KILLED, server_span=SpanExpected.NONE),
-    Ending(
-        "server frozen",
-        "wait",
-        "DEADLINE_EXCEEDED",
-        server=Server.FROZEN,
-        timeout_s=0.6,
-        server_span=SpanExpected.NONE,
-        reaches_servicer=False,
-    ),
-    Ending(
-        "stream abandoned",
-        "answer_then_wait",
-        "DEADLINE_EXCEEDED",
-        kinds=ANSWER_STREAMS,
-        act=Act.ABANDON,
-        timeout_s=1.0,
-    ),
-    Ending("servicer returns early", "return_early", "OK", kinds=REQUEST_STREAMS, act=Act.KEEP_OPEN),
-    Ending("retried, then OK", "fail_twice", "OK", server_spans=3),
-    Ending("retried, exhausted", "fail_always", "UNAVAILABLE", server_spans=3),
-    Ending("unknown method", "", "UNIMPLEMENTED", method_suffix="Unheard", reaches_servicer=False),
-    Ending(
-        "over the concurrency limit",
-        "wait",
-        "RESOURCE_EXHAUSTED",
-        server=Server.FULL,
-        server_span=SpanExpected.UNKNOWABLE,
-        reaches_servicer=False,
-    ),
-    Ending(
-        "call on a closed channel",
-        "",
-        "",
-        client_error="UsageError",
-        act=Act.CALL_ON_CLOSED,
-        server_span=SpanExpected.NONE,
-        reaches_servicer=False,
-    ),
-    Ending(
-        "metadata that cannot be sent",
-        "answer",
-        "",
-        client_error="ExecuteBatchError",
-        act=Act.SEND_ODD_METADATA,
-        kinds=(Kind.UNARY_UNARY,),
-        server_span=SpanExpected.NONE,
-        reaches_servicer=False,
-        timeout_s=1.0,
-    ),
-    Ending(
-        "metadata that cannot be sent",
-        "answer",
-        "INTERNAL",
-        act=Act.SEND_ODD_METADATA,
-        kinds=(Kind.UNARY_STREAM, *REQUEST_STREAMS),
-        server_span=SpanExpected.NONE,
-        reaches_servicer=False,
-        timeout_s=1.0,
-    ),
-    Ending("connection refused", "", "UNAVAILABLE", server=Server.ABSENT, server_span=SpanExpected.NONE),
-    Ending(
-        "wait for ready",
-        "",
-        "DEADLINE_EXCEEDED",
-        server=Server.ABSENT,
-        timeout_s=0.4,
-        server_span=SpanExpected.NONE,
-        wait_for_ready=True,
-    ),
-    Ending(
-        "request too large",
-        "answer",
-        "RESOURCE_EXHAUSTED",
-        act=Act.SEND_LARGE,
-        kinds=(Kind.UNARY_UNARY, Kind.UNARY_STREAM),
-        server_span=SpanExpected.UNKNOWABLE,
-        reaches_servicer=False,
-    ),
-    Ending(
-        "request too large",
-        "answer",
-        "RESOURCE_EXHAUSTED",
-        act=Act.SEND_LARGE,
-        kinds=REQUEST_STREAMS,
-        server_span=SpanExpected.UNKNOWABLE,
-    ),
-    Ending("answer too large", "answer_large", "RESOURCE_EXHAUSTED", "OK", kinds=(Kind.UNARY_UNARY, Kind.STREAM_UNARY)),
-    Ending("answer too large", "answer_large_then_wait", "RESOURCE_EXHAUSTED", "CANCELLED", kinds=ANSWER_STREAMS),
-    Ending(
-        "request that does not parse",
-        "answer",
-        "UNKNOWN",
-        exceptions=1,
-        act=Act.SEND_GARBAGE,
-        kinds=(Kind.UNARY_UNARY, Kind.UNARY_STREAM),
-        reaches_servicer=False,
-    ),
-    Ending(
-        "request that does not parse",
-        "answer",
-        "UNKNOWN",
-        exceptions=1,
-        act=Act.SEND_GARBAGE,
-        kinds=REQUEST_STREAMS,
-    ),
-    Ending("answer that cannot be serialized", "answer_wrong_type", "UNKNOWN", exceptions=1),
-    Ending("servicer writes", "answer", "OK", kinds=ANSWER_STREAMS, method_suffix="Writer"),
-    Ending("plain function", "answer", "OK", method_suffix="Plain"),
-    Ending("client writes", "answer", "OK", kinds=REQUEST_STREAMS, act=Act.WRITE),
-    Ending("client reads", "answer", "OK", kinds=ANSWER_STREAMS, act=Act.READ),
-)
-
-
-def scenarios(endings: tuple[Ending, ...] = ENDINGS) -> Iterator[Scenario]:
-    """Every cell of the matrix, in order of the table."""
-    for ending in endings:
-        for kind in ending.kinds:
-            yield Scenario(kind, ending)
+def crossing(other: str) -> tuple[Ending, ...]:
+    """The endings of a call to a server of the other API; `other` says which."""
+    server = Server.OTHER_API
+    return (
+        Ending(f"ok, {other}", "answer", "OK", server=server),
+        Ending(f"domain error, {other}", "abort", "NOT_FOUND", server=server),
+        Ending(f"unhandled exception, {other}", "raise", "UNKNOWN", exceptions=1, server=server),
+        Ending(f"deadline, {other}", "wait", "DEADLINE_EXCEEDED", timeout_s=0.4, server=server),
+        Ending(f"client cancels, {other}", "wait", "CANCELLED", act=Act.CANCEL_AT_ONCE, server=server),
+    )

@@ -21,7 +21,7 @@ Side: TypeAlias = Literal["client", "server"]
 CORRECTED = "corrected"
 SENT_COUNT = "tracelab.rpc.sent_message_count"
 RECEIVED_COUNT = "tracelab.rpc.received_message_count"
-CANCELS = frozenset({Act.CANCEL_AT_ONCE, Act.CANCEL_AFTER_MESSAGE, Act.CANCEL_WHILE_READ, Act.CLOSE_CHANNEL})
+CANCELS = frozenset({Act.CANCEL_AT_ONCE, Act.CANCEL_AFTER_MESSAGE, Act.CANCEL_WHILE_READ, Act.CLOSE_CHANNEL, Act.DROP})
 EXCEPTION_EVENT = "rpc.server.call.exception"
 # Spans are ended in callbacks of the event loop, which may run just after the caller looked at its clock.
 CLOCK_SLACK_NS = 50_000_000
@@ -48,9 +48,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of the matrix, all strings, as `lab truth --json` gives it."""
+    """One cell of the matrix, all strings, as `lab truth --json` gives it. `api` is the client's."""
 
     instrumentation: str
+    api: str
     kind: str
     ending: str
     side: Side
@@ -80,7 +81,14 @@ def _cell(instrumentation: str, evidence: Evidence, side: Side, faults: Sequence
     if faults:
         claimed = f"{claimed} ({'; '.join(faults)})"
     return Cell(
-        instrumentation, scenario.kind.value, scenario.ending.name, side, verdict, _happened(evidence, side), claimed
+        instrumentation,
+        scenario.api.value,
+        scenario.kind.value,
+        scenario.ending.name,
+        side,
+        verdict,
+        _happened(evidence, side),
+        claimed,
     )
 
 
@@ -181,7 +189,8 @@ def _attribute_faults(span: Span, evidence: Evidence) -> list[str]:
     if span.kind is SpanKind.CLIENT:
         host, _, port = evidence.record.target.rpartition(":")
         wanted |= {"server.address": host, "server.port": int(port)}
-    elif evidence.events:  # only a servicer that was reached has a context, which alone knows the peer
+    elif evidence.events and evidence.scenario.ending.server is not Server.BUSY:
+        # Only a servicer that was reached has a context, which alone knows the peer, and no more once the call is over.
         wanted["network.peer.address"] = "127.0.0.1"
     return [
         f"{key} is {span.attributes.get(key)!r}, not {value!r}"
@@ -268,7 +277,8 @@ def _witness_faults(evidence: Evidence) -> list[str]:
         return [] if not entered else ["the servicer was reached"]
     if entered != ending.server_spans:
         return [f"the servicer was entered {entered} times, not {ending.server_spans}"]
-    if ending.act in CANCELS and not any(event.event == "raised" for event in evidence.events):
+    # A coroutine is cancelled where it waits; a thread finds out when it looks.
+    if ending.act in CANCELS and not any(event.event in {"raised", "caught"} for event in evidence.events):
         return ["the cancel never reached the servicer"]
     return []
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from otel.analysis.model import SpanKind
 from otel.query import TraceQuery
 from tracelab.stack import Stack, StackOptions
-from tracelab.truth.endings import ALL_KINDS, ENDINGS, Ending, Kind, Scenario, Server, SpanExpected, scenarios
+from tracelab.truth.catalogue import endings_of, scenarios
+from tracelab.truth.endings import ALL_KINDS, Api, Ending, Kind, Scenario, Server, SpanExpected
 from tracelab.truth.judge import Cell, Evidence, judge
 from tracelab.truth.open_spans import OpenSpan, read_open_spans
 from tracelab.truth.witness import CallRecord, ServicerEvent, call_records_from_json, read_servicer_events
@@ -27,6 +28,9 @@ ARRIVAL_BOUND_S = 3.0  # for spans that must come; one that never ends costs the
 POLL_S = 0.02
 CALLER = "caller"
 INSTRUMENTATIONS = ("corrected", "stock")
+SERVICERS = {Api.AIO: "tracelab.truth.servicer", Api.SYNC: "tracelab.truth.sync_servicer"}
+CALLERS = {Api.AIO: "tracelab.truth.caller", Api.SYNC: "tracelab.truth.sync_caller"}
+OTHER_API = {Api.AIO: Api.SYNC, Api.SYNC: Api.AIO}
 
 
 class TruthError(RuntimeError):
@@ -38,6 +42,7 @@ class Run:
     """What one instrumentation showed; `open_spans` had not ended when their processes did."""
 
     instrumentation: str
+    api: Api
     evidence: tuple[Evidence, ...]
     open_spans: tuple[OpenSpan, ...]
 
@@ -49,23 +54,31 @@ class Run:
 
 def run_matrix(
     environ: Mapping[str, str],
-    endings: Sequence[Ending] = ENDINGS,
+    endings: Mapping[Api, Sequence[Ending]] | None = None,
     kinds: Sequence[Kind] = ALL_KINDS,
     instrumentations: Sequence[str] = INSTRUMENTATIONS,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Run, ...]:
-    """Run the endings under each instrumentation on one embedded backend. Blocks; ends every process it started."""
+    """Run the endings of each API (all by default) under each instrumentation on one embedded backend.
+
+    Blocks, and ends every process it started. One API after the other: two cores serve so many processes.
+    """
+    chosen = {api: endings_of(api) for api in Api} if endings is None else endings
     with ExitStack() as cleanup:
         home = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="truth-")))
         stack = cleanup.enter_context(
             Stack.start(StackOptions(ports="auto", home=home, only=("backend",)), environ=environ)
         )
         on_progress("backend is up")
-        callers = [
-            _Instrumented(instrumentation, home, environ, stack, endings, kinds, cleanup)
-            for instrumentation in instrumentations
-        ]
-        return tuple(caller.result() for caller in callers)
+        runs: list[Run] = []
+        for api, of_api in chosen.items():
+            with ExitStack() as processes:
+                callers = [
+                    _Instrumented(instrumentation, api, home, environ, stack, of_api, kinds, processes)
+                    for instrumentation in instrumentations
+                ]
+                runs += [caller.result() for caller in callers]
+        return tuple(runs)
 
 
 class _Instrumented:
@@ -74,6 +87,7 @@ class _Instrumented:
     def __init__(
         self,
         instrumentation: str,
+        api: Api,
         home: Path,
         environ: Mapping[str, str],
         stack: Stack,
@@ -82,8 +96,9 @@ class _Instrumented:
         cleanup: ExitStack,
     ) -> None:
         self._instrumentation = instrumentation
+        self._api = api
         self._query = cleanup.enter_context(TraceQuery(stack.query_url))
-        self._home = home / instrumentation
+        self._home = home / f"{api.value}-{instrumentation}"
         self._home.mkdir()
         self._environ = {
             **environ,
@@ -93,12 +108,12 @@ class _Instrumented:
             "OTEL_BLRP_SCHEDULE_DELAY": "100",
             "GRPC_VERBOSITY": "NONE",
         }
-        self._wanted = [scenario for scenario in scenarios(tuple(endings)) if scenario.kind in kinds]
+        self._wanted = [scenario for scenario in scenarios(tuple(endings), api) if scenario.kind in kinds]
         needed = {scenario.ending.server for scenario in self._wanted} - {Server.ABSENT}
         self._servers = {server: cleanup.enter_context(self._server(server)) for server in needed}
         plan = self._home / "plan.json"
         plan.write_text(json.dumps(self._plan(self._servers, endings, kinds)), encoding="utf-8")
-        self._caller = cleanup.enter_context(self._process("tracelab.truth.caller", str(plan)))
+        self._caller = cleanup.enter_context(self._process(CALLERS[api], str(plan)))
 
     def _plan(
         self, servers: Mapping[Server, subprocess.Popen[str]], endings: Sequence[Ending], kinds: Sequence[Kind]
@@ -114,6 +129,7 @@ class _Instrumented:
         # A port that was free a moment ago and that nothing binds: calls to it are refused.
         entries[Server.ABSENT.value] = {"address": "127.0.0.1:1", "pid": 0, "witness": str(self._home / "nobody")}
         return {
+            "api": self._api.value,
             "servers": entries,
             "open_spans": str(self._open_spans_file(CALLER)),
             "endings": [ending.name for ending in endings],
@@ -139,7 +155,10 @@ class _Instrumented:
         arguments = [word for option, path in files.items() for word in (option, str(path))]
         if server is Server.FULL:
             arguments += ["--rpc-limit", "1"]
-        with self._process("tracelab.truth.servicer", *arguments) as process:
+        if server is Server.BUSY:
+            arguments += ["--threads", "1"]
+        api = OTHER_API[self._api] if server is Server.OTHER_API else self._api
+        with self._process(SERVICERS[api], *arguments) as process:
             yield process
 
     @contextmanager
@@ -173,7 +192,7 @@ class _Instrumented:
             seen = tuple(event for event in events if event.scenario == scenario.name)
             left_open = frozenset(span.kind for span in open_spans if span.trace_id == record.trace_id)
             evidence.append(self._evidence(scenario, record, seen, left_open, deadline_s))
-        return Run(self._instrumentation, tuple(evidence), open_spans)
+        return Run(self._instrumentation, self._api, tuple(evidence), open_spans)
 
     def _open_spans(self) -> Iterator[OpenSpan]:
         """End the servers that can still be told to, and read which spans each process left open."""

@@ -23,30 +23,37 @@ def cells_to_json(cells: Iterable[Cell]) -> str:
     return json.dumps({"cells": [asdict(cell) for cell in cells]}, ensure_ascii=False)
 
 
-def counts(cells: Iterable[Cell], instrumentation: str) -> Counter[str]:
-    """How many cells of one instrumentation have each verdict."""
-    return Counter(cell.verdict for cell in cells if cell.instrumentation == instrumentation)
+def counts(cells: Iterable[Cell], instrumentation: str, api: str | None = None) -> Counter[str]:
+    """How many cells of one instrumentation, and of one API or both, have each verdict."""
+    return Counter(
+        cell.verdict for cell in cells if cell.instrumentation == instrumentation and api in {None, cell.api}
+    )
 
 
 def print_matrix(console: Console, cells: Sequence[Cell]) -> None:
     """Print one row for each ending, kind and side, both instrumentations beside what happened."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("ending", "kind", "side", "happened", *_INSTRUMENTATIONS):
+    for heading in ("api", "ending", "kind", "side", "happened", *_INSTRUMENTATIONS):
         table.add_column(heading, overflow="fold")
     for row in _rows(cells):
         first = next(iter(row.values()))
         verdicts = [_verdict_text(row.get(instrumentation)) for instrumentation in _INSTRUMENTATIONS]
-        table.add_row(first.ending, first.kind, first.side, _true_happened(row), *verdicts)
+        table.add_row(first.api, first.ending, first.kind, first.side, _true_happened(row), *verdicts)
     console.print(table)
-    for instrumentation in _INSTRUMENTATIONS:
-        console.print(summary(cells, instrumentation))
+    for line in summaries(cells):
+        console.print(line)
 
 
-def summary(cells: Sequence[Cell], instrumentation: str) -> str:
-    """One line: `corrected: 190 cells, 184 true, 0 wrong, 6 unknown, 0 hang`."""
-    tally = counts(cells, instrumentation)
+def summaries(cells: Sequence[Cell]) -> list[str]:
+    """A line for each API and instrumentation: `aio, corrected: 190 cells, 184 true, 0 wrong, 6 unknown, 0 hang`."""
+    apis = dict.fromkeys(cell.api for cell in cells)
+    return [_summary(cells, instrumentation, api) for api in apis for instrumentation in _INSTRUMENTATIONS]
+
+
+def _summary(cells: Sequence[Cell], instrumentation: str, api: str) -> str:
+    tally = counts(cells, instrumentation, api)
     parts = ", ".join(f"{tally[verdict]} {verdict}" for verdict in MARKS)
-    return f"{instrumentation}: {sum(tally.values())} cells, {parts}"
+    return f"{api}, {instrumentation}: {sum(tally.values())} cells, {parts}"
 
 
 def matrix_markdown(cells: Sequence[Cell]) -> str:
@@ -63,9 +70,9 @@ def matrix_markdown(cells: Sequence[Cell]) -> str:
 
 
 def _rows(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
-    rows: dict[tuple[str, str, str], dict[str, Cell]] = {}
+    rows: dict[tuple[str, str, str, str], dict[str, Cell]] = {}
     for cell in cells:
-        rows.setdefault((cell.ending, cell.kind, cell.side), {})[cell.instrumentation] = cell
+        rows.setdefault((cell.api, cell.ending, cell.kind, cell.side), {})[cell.instrumentation] = cell
     return list(rows.values())
 
 

@@ -1,4 +1,4 @@
-"""The matrix's own server process: one method per RPC kind, and a behaviour that the caller names in metadata.
+"""The matrix's own server process on grpc.aio: one method per RPC kind, a behaviour that the caller names in metadata.
 
 Run as `python -m tracelab.truth.servicer --ready-file FILE --witness FILE --open-spans FILE`. Prints nothing; ends on
 SIGTERM, with no grace for calls in flight, which is what the ending "server stopped" needs, and then writes which of
@@ -7,65 +7,24 @@ its spans never ended.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import signal
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
-from google.protobuf import any_pb2
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from generated.order_pb2 import Order
 from otel.instrument import Telemetry, TelemetrySettings, configure
 from tracelab.truth.endings import SERVICE, Kind
 from tracelab.truth.open_spans import watch_open_spans, write_open_spans
+from tracelab.truth.served_call import ANSWER_COUNT, LARGE_NOTE, Call, rich_not_found, say_ready, servicer_options
 from tracelab.truth.witness import WitnessFile
 
-SCENARIO_KEY = "truth-scenario"
-BEHAVIOUR_KEY = "truth-behaviour"
-LARGE_NOTE = "x" * (5 * 1024 * 1024)
-ANSWER_COUNT = 3
-
 Context: TypeAlias = "grpc.aio.ServicerContext[Order, Order]"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One RPC as its servicer sees it; every step is witnessed."""
-
-    witness: WitnessFile
-    scenario: str
-    rpc_id: str
-    behaviour: str
-    previous_attempts: int
-    method: str
-
-    @classmethod
-    def of(cls, witness: WitnessFile, context: Any, method: str) -> Call:
-        """Read what the caller asks for from its metadata, and witness the entry."""
-        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        call = cls(
-            witness,
-            metadata.get(SCENARIO_KEY, ""),
-            uuid.uuid4().hex,
-            metadata.get(BEHAVIOUR_KEY, "answer"),
-            int(metadata.get("grpc-previous-rpc-attempts", "0")),
-            method,
-        )
-        call.saw("entered")
-        return call
-
-    def saw(self, event: str, *, message_number: int = 0, error: str = "") -> None:
-        """Witness one step."""
-        self.witness.write(self.scenario, event, self.rpc_id, self.method, message_number=message_number, error=error)
 
 
 async def behave(call: Call, context: Context) -> list[Any]:
@@ -74,7 +33,7 @@ async def behave(call: Call, context: Context) -> list[Any]:
         case "abort":
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such order")
         case "abort_with_status":
-            await context.abort_with_status(rpc_status.to_status(_rich_not_found()))
+            await context.abort_with_status(rpc_status.to_status(rich_not_found()))
         case "set_code":
             context.set_code(grpc.StatusCode.NOT_FOUND)
             context.set_details("no such order")
@@ -110,12 +69,6 @@ async def _swallow_cancel(call: Call) -> None:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
         call.saw("caught", error="CancelledError")
-
-
-def _rich_not_found() -> status_pb2.Status:
-    detail = any_pb2.Any()
-    detail.Pack(error_details_pb2.ErrorInfo(reason="ORDER_NOT_FOUND", domain="truth.tracelab"))
-    return status_pb2.Status(code=code_pb2.NOT_FOUND, message="no such order", details=[detail])
 
 
 class Servicer:
@@ -266,9 +219,7 @@ async def serve(telemetry: Telemetry, witness: WitnessFile, ready_file: Path, rp
     await server.start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    draft = ready_file.with_suffix(".tmp")
-    draft.write_text(json.dumps({"pid": os.getpid(), "addresses": {"grpc": f"127.0.0.1:{port}"}}), encoding="utf-8")
-    draft.replace(ready_file)
+    say_ready(ready_file, port)
     await stop.wait()
     telemetry.server_stopping()
     await server.stop(None)
@@ -276,12 +227,7 @@ async def serve(telemetry: Telemetry, witness: WitnessFile, ready_file: Path, rp
 
 def main() -> NoReturn:
     """Run one server process of the matrix."""
-    parser = argparse.ArgumentParser(prog="python -m tracelab.truth.servicer", description=__doc__)
-    parser.add_argument("--ready-file", type=Path, required=True)
-    parser.add_argument("--witness", type=Path, required=True)
-    parser.add_argument("--open-spans", type=Path, required=True)
-    parser.add_argument("--rpc-limit", type=int)
-    options = parser.parse_args()
+    options = servicer_options("tracelab.truth.servicer", __doc__)
     telemetry = configure(TelemetrySettings.from_environ("truth-server", os.environ, log_to_stdout=False))
     open_spans = watch_open_spans(telemetry)
     witness = WitnessFile(options.witness)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from otel.analysis.model import LogRecord, Span, SpanEvent, SpanKind, StatusCode
-from tracelab.truth.endings import ENDINGS, Kind, Scenario
+from tracelab.truth.catalogue import endings_of
+from tracelab.truth.endings import Api, Kind, Scenario
 from tracelab.truth.judge import EXCEPTION_EVENT, Cell, Evidence, judge
 from tracelab.truth.witness import CallRecord, ServicerEvent
 
@@ -17,7 +18,7 @@ SECOND_NS = 1_000_000_000
 
 
 def scenario(name: str, kind: Kind = Kind.UNARY_UNARY) -> Scenario:
-    return Scenario(kind, next(ending for ending in ENDINGS if ending.name == name))
+    return Scenario(kind, next(ending for ending in endings_of(Api.AIO) if ending.name == name))
 
 
 def span(span_id: str, parent_id: str, kind: SpanKind, code: str, *, is_error: bool) -> Span:
