@@ -73,7 +73,9 @@ class TokenCheck:
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
 
-    def _refusal(self, request: Request, sentence: str = "This backend asks for its token, LAB_QUERY_TOKEN.") -> Response:
+    def _refusal(
+        self, request: Request, sentence: str = "This backend asks for its token, LAB_QUERY_TOKEN."
+    ) -> Response:
         if "text/html" not in request.headers.get("accept", "") or request.method not in {"GET", "HEAD", "POST"}:
             text = "401 this backend asks for its token: Authorization: Bearer TOKEN, or LAB_QUERY_TOKEN for ./lab\n"
             return PlainTextResponse(text, status_code=401, headers=CHALLENGE)
