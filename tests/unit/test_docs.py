@@ -21,7 +21,7 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 VARIABLE = re.compile(r"\b(?:LAB_[A-Z_]*[A-Z]|(?:USER|ORDER|REPORT)_ADDRESS)\b")
 EVENT = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 LOG_METHODS = {"debug", "info", "warning", "error", "critical", "exception"}
-# Set only by ours for a process of theirs: the profile of a container, what `lab run` tells the program; never by a person.
+# Set by ours for another process, never by a person: the profile of a container, what `lab run` tells its program.
 INTERNAL_VARIABLES = {"LAB_PROFILE", "LAB_RUN_INSTALL", "LAB_RUN_PACKAGES", "LAB_RUN_ROOT"}
 # Read by tests only; the code may name them in a hint.
 TEST_VARIABLES = {"LAB_OTLP_ENDPOINT"}
