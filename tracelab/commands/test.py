@@ -70,14 +70,19 @@ def _run_side_by_side(checks: Sequence[tuple[str, Sequence[str]]], words: Sequen
         tests = running.enter_context(
             subprocess.Popen([sys.executable, "-m", "pytest", *words], cwd=ROOT, env=tools_environ())
         )
-        for (name, command), check in zip(checks, started, strict=True):
-            said, _ = check.communicate()
-            if check.returncode != 0:
-                tests.terminate()
-                tests.wait()
-                print(said, end="", flush=True)
-                raise LabError(f"{name} found something", f"run it by itself: {' '.join(command)}")
-        return tests.wait()
+        try:
+            for (name, command), check in zip(checks, started, strict=True):
+                said, _ = check.communicate()
+                if check.returncode != 0:
+                    tests.terminate()
+                    tests.wait()
+                    print(said, end="", flush=True)
+                    raise LabError(f"{name} found something", f"run it by itself: {' '.join(command)}")
+            return tests.wait()
+        except SystemExit:  # a signal that the terminal did not send to pytest as well
+            for process in (tests, *started):
+                process.terminate()
+            raise
 
 
 def _install() -> None:
