@@ -12,6 +12,7 @@ from otel.query.errors import UnknownMetricError as UnknownMetricError
 from otel.query.errors import UnreadableAnswerError as UnreadableAnswerError
 from otel.query.metrics import MetricAnswer as MetricAnswer
 from otel.query.metrics import MetricDescription as MetricDescription
+from otel.query.metrics import MetricExemplar as MetricExemplar
 from otel.query.metrics import MetricLine as MetricLine
 from otel.query.metrics import MetricQuery as MetricQuery
 from otel.query.metrics import MetricSearch as MetricSearch

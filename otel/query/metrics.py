@@ -39,12 +39,26 @@ class MetricSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricExemplar:
+    """One measurement, and the span in which it was made."""
+
+    value: float
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class MetricLine:
-    """What one group of series shows: a value a step, None where nothing tells it; the newest trace that was in it."""
+    """What one group of series shows: a value a step, None where nothing tells it; exemplars by time."""
 
     attributes: Mapping[str, str]
     values: tuple[float | None, ...]
-    trace_id: str = ""
+    exemplars: tuple[MetricExemplar, ...] = ()
+
+    @property
+    def trace_id(self) -> str:
+        """The newest trace that was in it; "" for none."""
+        return self.exemplars[-1].trace_id if self.exemplars else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +130,5 @@ def _description(found: dict[str, Any]) -> MetricDescription:
 
 
 def _line(found: dict[str, Any]) -> MetricLine:
-    exemplars = found["exemplars"]
-    return MetricLine(found["attributes"], tuple(found["values"]), exemplars[-1]["traceId"] if exemplars else "")
+    exemplars = (MetricExemplar(each["value"], each["traceId"], each["spanId"]) for each in found["exemplars"])
+    return MetricLine(found["attributes"], tuple(found["values"]), tuple(exemplars))

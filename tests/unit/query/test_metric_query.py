@@ -7,7 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from otel.query import MetricDescription, MetricLine, MetricSearch, NoMetricStoreError, TraceQuery, UnknownMetricError
+from otel.query import (
+    MetricDescription,
+    MetricExemplar,
+    MetricLine,
+    MetricSearch,
+    NoMetricStoreError,
+    TraceQuery,
+    UnknownMetricError,
+)
 
 TOOK = {
     "name": "took",
@@ -60,9 +68,17 @@ def test_a_metric_over_time_is_read_with_the_newest_trace_of_each_line() -> None
         answer = query.metrics.query(MetricSearch("took"))
     assert (answer.name, answer.unit, answer.step_s, len(answer.times)) == ("took", "s", 30.0, 2)
     assert answer.lines == (
-        MetricLine({"rpc.method": "Get"}, (1.5, None), "b" * 32),
+        MetricLine(
+            {"rpc.method": "Get"}, (1.5, None), tuple(MetricExemplar(0.1, each * 32, "1" * 16) for each in "ab")
+        ),
         MetricLine({"rpc.method": "List"}, (None, 0.0)),
     )
+
+
+def test_the_trace_of_a_line_is_that_of_its_newest_exemplar() -> None:
+    exemplars = tuple(MetricExemplar(0.1, each * 32, "1" * 16) for each in "ab")
+    assert MetricLine({}, (), exemplars).trace_id == "b" * 32
+    assert MetricLine({}, ()).trace_id == ""
 
 
 def test_a_search_asks_for_what_it_says_and_for_nothing_else() -> None:
