@@ -15,9 +15,11 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.conformance.engine import TRACE_EXPORT
+from tests.conformance.engine import METRICS_EXPORT, TRACE_EXPORT
+from tests.contract.measurements import moment, number_point, resource_metrics, sum_metric
 from tests.contract.telemetry import T0, resource_spans, span, trace_id
 from tests.polling import eventually
 
@@ -94,6 +96,36 @@ def test_what_was_acknowledged_survives_kill_9(runs: Any, tmp_path: Path) -> Non
         ]
         assert lost == []
         assert client.get("/api/v3/services").json() == {"services": ["order"]}
+
+
+def test_metrics_that_were_acknowledged_survive_kill_9(runs: Any, tmp_path: Path) -> None:
+    store = ["--store", str(tmp_path / "store.sqlite")]
+    first = runs(*store, *FREE_PORTS)
+    acknowledged: list[int] = []
+
+    def keep_sending(address: str) -> None:
+        with grpc.insecure_channel(address) as channel:
+            export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METRICS_EXPORT)
+            for index in range(1, 100_000):
+                metric = sum_metric(f"m{index}", [number_point(index, at_s=1)])
+                body = ExportMetricsServiceRequest(resource_metrics=[resource_metrics("order", [metric])])
+                try:
+                    export(body.SerializeToString(), timeout=10)
+                except grpc.RpcError:
+                    return
+                acknowledged.append(index)
+
+    sender = threading.Thread(target=keep_sending, args=(first.addresses["otlp_grpc"],))
+    sender.start()
+    eventually(lambda: len(acknowledged) >= 30, within_s=30)
+    first.process.kill()
+    sender.join()
+    second = runs(*store, *FREE_PORTS)
+    with httpx.Client(base_url=f"http://{second.addresses['query']}") as client:
+        found = {metric["name"] for metric in client.get("/api/lab/metrics").json()["metrics"]}
+        assert {f"m{index}" for index in acknowledged} <= found
+        value = client.get("/api/v1/query", params={"query": "m7_total", "time": str(moment(2) / 1e9)})
+        assert value.json()["data"]["result"][0]["value"][1] == "7"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM from outside")
