@@ -56,9 +56,10 @@ def start(environ: MutableMapping[str, str]) -> None:
     settings = TelemetrySettings.from_environ(
         environ.get("OTEL_SERVICE_NAME", "app"), environ, log_to_stdout=False, quiet_export=True
     )
+    watch = ExportWatch()
     # The exporters' own channels are made here, before anything is traced.
-    providers = build_providers(settings, ExportWatch())
-    telemetry = Telemetry(settings, providers, ExportWatch())
+    providers = build_providers(settings, watch)
+    telemetry = Telemetry(settings, providers, watch)
     _set_global(providers)
     _trace_grpc(telemetry)
     _silence_stock_instrumentors()
@@ -156,11 +157,16 @@ def _traced_sync(channel: Any, target: str, telemetry: Any) -> Any:
 
 
 def _aio_channel(api: Any, name: str, telemetry: Any) -> None:
+    from otel.instrument import interceptors
+
     original = getattr(api, name)
 
     @functools.wraps(original)
     def channel(*args: Any, **kwargs: Any) -> Any:
         bound = _bound(original, args, kwargs)
+        if telemetry.settings.instrumentation == "corrected" and not bound.get("interceptors"):
+            traced_with = _traced_with(telemetry)
+            return interceptors.traced_channel(original(**bound), bound["target"], *traced_with, **_told(telemetry))
         bound["interceptors"] = [*telemetry.client_interceptors(bound["target"]), *(bound.get("interceptors") or ())]
         return original(**bound)
 
