@@ -134,7 +134,16 @@ def pairs_with_context(
     pairs = tuple(metadata) if metadata else ()
     if _is_usual(span_context) and all(key != TRACEPARENT for key, _ in pairs):
         trace_id, span_id, flags = span_context.trace_id, span_context.span_id, span_context.trace_flags
-        return (*pairs, (TRACEPARENT, f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"))
+        sent = (*pairs, (TRACEPARENT, f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"))
+        if pairs:
+            fit_baggage(sent, header=None, span=get_current_span())
+        return sent
     written: dict[str, str] = {}
     propagate.inject(written, setter=library._carrier_setter)
-    return (*(pair for pair in pairs if pair[0] not in written), *written.items())
+    kept = tuple(pair for pair in pairs if pair[0] not in written)
+    header = written.get(BAGGAGE)
+    fitting = fit_baggage((*kept, *written.items()), header=header, span=get_current_span())
+    if header is not None and fitting != header:
+        written.pop(BAGGAGE)
+        written.update({BAGGAGE: fitting} if fitting else {})
+    return (*kept, *written.items())

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from otel.analysis.model import LogRecord, Span, SpanKind, StatusCode
 from otel.analysis.rpc import status_code_name
-from tracelab.truth.endings import SERVER_FAULTS, Act, Ending, Scenario, Server, SpanExpected
+from tracelab.truth.endings import SERVER_FAULTS, Act, Api, Ending, Scenario, Server, SpanExpected
 from tracelab.truth.witness import CallRecord, ServicerEvent
 
 Verdict: TypeAlias = Literal["true", "wrong", "unknown", "hang"]
@@ -283,11 +283,16 @@ def _witness_faults(evidence: Evidence) -> list[str]:
     return []
 
 
+def _may_outlive(scenario: Scenario) -> bool:
+    """Say whether the servicer is a thread whose server stops: its span ends with the call, as its process may."""
+    return scenario.api is Api.SYNC and scenario.ending.server is Server.STOPPED
+
+
 def _time_faults(evidence: Evidence, spans: Sequence[Span]) -> list[str]:
     entered = [event.time_unix_nano for event in evidence.events if event.event == "entered"]
     last = max((event.time_unix_nano for event in evidence.events), default=0)
     if entered and spans[0].start_time_unix_nano > entered[0] + CLOCK_SLACK_NS:
         return ["starts after the servicer was entered"]
-    if last and spans[-1].end_time_unix_nano < last - CLOCK_SLACK_NS:
+    if last and spans[-1].end_time_unix_nano < last - CLOCK_SLACK_NS and not _may_outlive(evidence.scenario):
         return ["ends before the servicer did"]
     return []

@@ -135,3 +135,14 @@ def test_the_pairs_of_the_synchronous_api_are_the_callers_and_what_the_propagato
 def test_only_the_w3c_propagators_have_a_short_way() -> None:
     kinds = (W3C, TraceContextTextMapPropagator(), W3CBaggagePropagator(), Own())
     assert [is_w3c(propagator) for propagator in kinds] == [True, True, False, False]
+
+
+def test_baggage_that_no_server_would_take_beside_the_rest_is_left_out_of_the_pairs() -> None:
+    token = attach(baggage.set_baggage("large", "v" * 6000, baggage.set_baggage("small", "v", PLAIN)))
+    try:
+        pairs = dict(pairs_with_context((("theirs", "x" * 3000),), IDS))
+    finally:
+        detach(token)
+
+    assert pairs["baggage"] == "small=v"
+    assert pairs["theirs"] == "x" * 3000
