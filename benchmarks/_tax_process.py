@@ -1,4 +1,4 @@
-"""The processes of the tax benchmark: an OTLP sink, a server and a client, driven by lines on standard input.
+"""The processes of the tax benchmark, driven by lines on standard input: an OTLP sink; on grpc.aio a server, a client.
 
 `python -m benchmarks._tax_process sink`, `server LOG_FILE` or `client LOG_FILE TARGET`. Each prints a JSON line when it
 is ready, then answers every command line with one, and ends when its input ends.
@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -131,15 +131,24 @@ async def _answer_commands(
         if measure is not None and command.get("calls"):
             answer = await measure(command)
         if telemetry is not None and command.get("flush"):
-            await asyncio.to_thread(_flush, telemetry)
+            await asyncio.to_thread(flush, telemetry)
         print(json.dumps({"cpu_ns": time.process_time_ns(), **answer}), flush=True)
 
 
-def _flush(telemetry: Telemetry) -> None:
+def flush(telemetry: Telemetry) -> None:
     """Export the spans and log records so far; metrics go their own slow way, once a minute."""
     for provider in (telemetry.providers.tracer_provider, telemetry.providers.logger_provider):
         if isinstance(provider, (TracerProvider, LoggerProvider)):
             provider.force_flush()
+
+
+def telemetry_and_line(role: str, log_file: str, environ: Mapping[str, str]) -> tuple[Telemetry, Callable[[], None]]:
+    """Set telemetry up as a variant says, and make what writes its log line for each call, if it has one."""
+    settings = TelemetrySettings.from_environ(f"tax-{role}", environ, log_file=Path(log_file), log_to_stdout=False)
+    telemetry = configure(settings)
+    log = structlog.get_logger()
+    has_lines = bool(environ.get("TAX_LOG_LINES"))
+    return telemetry, (lambda: log.info("bench.called", item_count=1)) if has_lines else (lambda: None)
 
 
 def main() -> NoReturn:
@@ -148,11 +157,7 @@ def main() -> NoReturn:
     if role == "sink":
         asyncio.run(_sink())
         raise SystemExit(0)
-    settings = TelemetrySettings.from_environ(f"tax-{role}", os.environ, log_file=Path(rest[0]), log_to_stdout=False)
-    telemetry = configure(settings)
-    log = structlog.get_logger()
-    has_lines = bool(os.environ.get("TAX_LOG_LINES"))
-    say: Callable[[], None] = (lambda: log.info("bench.called", item_count=1)) if has_lines else (lambda: None)
+    telemetry, say = telemetry_and_line(role, rest[0], os.environ)
     asyncio.run(_server(telemetry, say) if role == "server" else _client(telemetry, rest[1], say))
     telemetry.shutdown()
     raise SystemExit(0)

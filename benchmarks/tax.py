@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn, get_args
 
 from tracelab.compare.statistics.quantiles import (
     MIN_BLOCKS,
@@ -35,6 +35,8 @@ from tracelab.compare.statistics.quantiles import (
     widened,
 )
 
+Api = Literal["aio", "sync"]
+PROCESSES: Final[Mapping[Api, str]] = {"aio": "benchmarks._tax_process", "sync": "benchmarks._tax_sync_process"}
 ERROR_RATE: Final = 0.05
 DRAWS: Final = 2_000
 EXPORT_DELAY_MS: Final = "200"  # what `lab` sets for the processes that it starts
@@ -151,13 +153,13 @@ class _Pair:
         return sum(int(side.ask({"flush": True})["cpu_ns"]) for side in (self.client, self.server))
 
 
-def measure(variants: Sequence[Variant], loads: Sequence[Load], blocks: int, seed: int) -> list[Run]:
-    """Run `blocks` blocks after one that is thrown away; ends every process that it started."""
+def measure(variants: Sequence[Variant], loads: Sequence[Load], blocks: int, seed: int, api: Api = "aio") -> list[Run]:
+    """Run `blocks` blocks by this API after one that is thrown away; ends every process that it started."""
     generator = random.Random(seed)
     with ExitStack() as cleanup:
         home = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="tax-")))
-        sink = cleanup.enter_context(_process("sink"))
-        pairs = {variant.name: _pair(cleanup, home, variant, sink.ready["address"]) for variant in variants}
+        sink = cleanup.enter_context(_process("aio", "sink"))
+        pairs = {variant.name: _pair(cleanup, home, api, variant, sink.ready["address"]) for variant in variants}
         runs: list[Run] = []
         for block in range(-1, blocks):
             for load in loads:
@@ -167,21 +169,21 @@ def measure(variants: Sequence[Variant], loads: Sequence[Load], blocks: int, see
     return [run for name in pairs for run in runs if run.variant == name and run.block >= 0]
 
 
-def _pair(cleanup: ExitStack, home: Path, variant: Variant, sink: str) -> _Pair:
+def _pair(cleanup: ExitStack, home: Path, api: Api, variant: Variant, sink: str) -> _Pair:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{sink}", **variant.environ}
     log_file = home / variant.name.replace(" ", "_")
-    server = cleanup.enter_context(_process("server", f"{log_file}.server", environ=environ))
+    server = cleanup.enter_context(_process(api, "server", f"{log_file}.server", environ=environ))
     target = server.ready["address"]
-    client = cleanup.enter_context(_process("client", f"{log_file}.client", target, environ=environ))
+    client = cleanup.enter_context(_process(api, "client", f"{log_file}.client", target, environ=environ))
     return _Pair(client, server)
 
 
 @contextmanager
-def _process(*arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[_Process]:
+def _process(api: Api, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[_Process]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "LAB_"))}
     delays = {"OTEL_BSP_SCHEDULE_DELAY": EXPORT_DELAY_MS, "OTEL_BLRP_SCHEDULE_DELAY": EXPORT_DELAY_MS}
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks._tax_process", *arguments],
+        [sys.executable, "-m", PROCESSES[api], *arguments],
         env={**clean, **delays, "GRPC_VERBOSITY": "NONE", **(environ or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -240,11 +242,12 @@ def ratio_of_sums(bare: Sequence[int], other: Sequence[int], seed: str) -> Inter
     return Interval(math.exp(estimate), math.exp(low), math.exp(high), ERROR_RATE)
 
 
-def report_json(runs: Sequence[Run], table: Sequence[Row], seed: int, blocks: int) -> str:
+def report_json(runs: Sequence[Run], table: Sequence[Row], seed: int, blocks: int, api: Api) -> str:
     """The whole result, from which every figure can be computed again."""
     return json.dumps(
         {
             "schema": "tracelab.tax/2",
+            "api": api,
             "seed": seed,
             "blocks": blocks,
             "environment": {
@@ -293,16 +296,19 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="lab bench tax", description=__doc__)
     parser.add_argument("--blocks", type=int, default=30, help="blocks to measure (default 30, at least 8)")
     parser.add_argument("--seed", type=int, default=1, help="orders the runs and draws the bootstrap")
+    parser.add_argument("--api", choices=get_args(Api), default="aio", help="which of gRPC's two APIs (default aio)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write runs, environment and rows")
     arguments = parser.parse_args()
     if arguments.blocks < MIN_BLOCKS:
         parser.error(f"--blocks: {arguments.blocks} is fewer than {MIN_BLOCKS}, too few for an interval")
-    runs = measure(VARIANTS, LOADS, arguments.blocks, arguments.seed)
+    runs = measure(VARIANTS, LOADS, arguments.blocks, arguments.seed, arguments.api)
     table = rows(runs, arguments.seed)
-    print(f"ratios with 95 % intervals, {arguments.blocks} blocks, seed {arguments.seed}")
+    print(f"ratios with 95 % intervals, {arguments.api}, {arguments.blocks} blocks, seed {arguments.seed}")
     print_rows(table)
     if arguments.json:
-        arguments.json.write_text(report_json(runs, table, arguments.seed, arguments.blocks), encoding="utf-8")
+        arguments.json.write_text(
+            report_json(runs, table, arguments.seed, arguments.blocks, arguments.api), encoding="utf-8"
+        )
     raise SystemExit(0)
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
-from benchmarks.tax import LOADS, VARIANTS, measure
+import pytest
+
+from benchmarks.tax import LOADS, VARIANTS, Api, measure
 
 
-def test_every_variant_is_measured_once_per_block_and_load() -> None:
+@pytest.mark.parametrize("api", ["aio", "sync"])
+def test_every_variant_is_measured_once_per_block_and_load(api: Api) -> None:
     loads = [dataclasses.replace(load, calls=load.concurrency) for load in LOADS]
     variants = [variant for variant in VARIANTS if variant.name in {"bare", "stock + logs", "corrected, everything on"}]
 
-    runs = measure(variants, loads, blocks=2, seed=1)
+    runs = measure(variants, loads, blocks=2, seed=1, api=api)
 
     expected = {(v.name, load.name, block) for v in variants for load in loads for block in range(2)}
     assert len(runs) == len(expected)

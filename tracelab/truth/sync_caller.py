@@ -42,6 +42,7 @@ from tracelab.truth.witness import CallRecord, call_records_to_json, read_servic
 SILENT = frozenset({"", "wait", "swallow", "outlive", "answer_then_wait"})  # behaviours that read no request
 
 
+BACK_IN_READ_S = 0.1
 RETRIED = frozenset({"fail_twice", "fail_always"})
 NEEDS_CALL_OBJECT = frozenset({Act.CANCEL_AT_ONCE, Act.CANCEL_WHILE_READ, Act.CLOSE_CHANNEL})
 
@@ -97,7 +98,7 @@ class Call:
         for _ in range(1 if act in ONE_REQUEST or act is Act.BREAK_REQUESTS else ANSWER_COUNT):
             yield self._request()
         if act is Act.BREAK_REQUESTS:
-            self.until_seen("got message")
+            self.until_next_is_awaited()
             raise RequestsBrokenError
         if act in ONE_REQUEST or act is Act.KEEP_OPEN:
             self.stop_sending.wait()
@@ -119,6 +120,11 @@ class Call:
                 raise TimeoutError(event)
             time.sleep(POLL_S)
 
+    def until_next_is_awaited(self) -> None:
+        """Wait until the servicer has a message and is back in its read, which no witness sees: so give it time."""
+        self.until_seen("got message")
+        time.sleep(BACK_IN_READ_S)
+
     @property
     def _style(self) -> Style:
         return Style.FUTURE if self.scenario.ending.act in NEEDS_CALL_OBJECT else self.scenario.ending.style
@@ -136,7 +142,7 @@ def perform(call: Call) -> None:
                 call.until_seen("entered")
                 running.cancel()
             case Act.CANCEL_WHILE_READ:
-                call.until_seen("got message")
+                call.until_next_is_awaited()
                 running.cancel()
             case Act.CLOSE_CHANNEL:
                 call.until_seen("entered")

@@ -60,7 +60,8 @@ def test_the_report_holds_every_run_so_that_each_figure_can_be_computed_again() 
     measured = runs()
     table = rows(measured, seed=1)
 
-    report = json.loads(report_json(measured, table, seed=1, blocks=10))
+    report = json.loads(report_json(measured, table, seed=1, blocks=10, api="sync"))
+    assert report["api"] == "sync"
 
     again = [Run(**{**each, "latencies_ns": tuple(each["latencies_ns"])}) for each in report["runs"]]
     assert rows(again, report["seed"]) == table
