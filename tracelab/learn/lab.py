@@ -254,9 +254,13 @@ class Lab:
         grace_s: float | None = None,
         channel_options: Sequence[str] = (),
         max_concurrent_rpcs: int | None = None,
+        threads: int | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Servicer:
-        """Start a lesson's own servicer, `module:Class`, and wait until it serves."""
+        """Start a lesson's own servicer, `module:Class`, and wait until it serves.
+
+        With `threads` it is a servicer of the synchronous API, on a pool of so many.
+        """
         name = name or f"{service}-{len(self._processes) + 1}"
         ready_file = self._home / f"{name}.ready"
         witness_file = self._home / f"{name}.witness"
@@ -264,7 +268,7 @@ class Lab:
         command = [
             sys.executable,
             "-m",
-            "tracelab.learn.servicer_process",
+            "tracelab.learn.servicer_process" if threads is None else "tracelab.learn.sync_servicer_process",
             reference,
             "--service",
             service,
@@ -278,6 +282,8 @@ class Lab:
             command += ["--grace", str(grace_s)]
         if max_concurrent_rpcs is not None:
             command += ["--max-concurrent-rpcs", str(max_concurrent_rpcs)]
+        if threads is not None:
+            command += ["--threads", str(threads)]
         process = subprocess.Popen(  # noqa: ASYNC220  started at once, so that an interrupt finds it among ours
             command,
             env=self._servicer_environ(name, environ or {}),

@@ -25,12 +25,31 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from generated import order_pb2_grpc, report_pb2_grpc, user_pb2_grpc
 from otel.instrument import Telemetry, TelemetrySettings, configure
 
-ADD_SERVICER: Mapping[str, Callable[[Any, grpc.aio.Server], None]] = {
+ADD_SERVICER: Mapping[str, Callable[[Any, Any], None]] = {
     "user": user_pb2_grpc.add_UserServiceServicer_to_server,
     "order": order_pb2_grpc.add_OrderServiceServicer_to_server,
     "report": report_pb2_grpc.add_ReportServiceServicer_to_server,
 }
 FULL_NAMES = {name: f"tracelab.{name}.v1.{name.capitalize()}Service" for name in ADD_SERVICER}
+
+
+def witness_line(name: str, event: str, context: Any, *, message_number: int = 0, error: str = "") -> bytes:
+    """Make a witness's line of one event, in the services' own format."""
+    metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+    entry = {
+        "event": event,
+        "servicer": name,
+        "message_number": message_number,
+        "error": error,
+        "time_monotonic_ns": time.monotonic_ns(),
+        "time_unix_nano": time.time_ns(),
+        "peer": context.peer(),
+        "traceparent": metadata.get("traceparent", ""),
+        "baggage": metadata.get("baggage", ""),
+        "grpc-previous-rpc-attempts": metadata.get("grpc-previous-rpc-attempts", ""),
+        "time_remaining_s": context.time_remaining(),
+    }
+    return json.dumps(entry).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +68,8 @@ class ServerProcess:
 
     def saw(self, event: str, context: Any, *, message_number: int = 0, error: str = "") -> None:
         """Append one witness event, in the services' own format and with one unbuffered write."""
-        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        entry = {
-            "event": event,
-            "servicer": self.name,
-            "message_number": message_number,
-            "error": error,
-            "time_monotonic_ns": time.monotonic_ns(),
-            "time_unix_nano": time.time_ns(),
-            "peer": context.peer(),
-            "traceparent": metadata.get("traceparent", ""),
-            "baggage": metadata.get("baggage", ""),
-            "grpc-previous-rpc-attempts": metadata.get("grpc-previous-rpc-attempts", ""),
-            "time_remaining_s": context.time_remaining(),
-        }
-        os.write(self.witness_file, json.dumps(entry).encode() + b"\n")
+        line = witness_line(self.name, event, context, message_number=message_number, error=error)
+        os.write(self.witness_file, line)
 
     async def set_serving(self, serving: bool) -> None:
         """Tell health checkers whether this server wants calls."""
@@ -98,7 +104,7 @@ async def serve(arguments: argparse.Namespace, telemetry: Telemetry, addresses: 
     await server.start()
     stop = asyncio.Event()
     _on_termination(stop)
-    _write_whole(arguments.ready_file, {"pid": os.getpid(), "addresses": {"grpc": f"127.0.0.1:{port}"}})
+    write_ready(arguments.ready_file, port)
     await stop.wait()
     telemetry.server_stopping()
     await server.stop(arguments.grace)
@@ -116,15 +122,16 @@ def _channel_option(text: str) -> tuple[str, int | str]:
     return key, int(value) if value.lstrip("-").isdigit() else value
 
 
-def _write_whole(path: Path, content: dict[str, Any]) -> None:
+def write_ready(path: Path, port: int) -> None:
+    """Write, whole, the file that says where this server is."""
     draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(content), encoding="utf-8")
+    draft.write_text(json.dumps({"pid": os.getpid(), "addresses": {"grpc": f"127.0.0.1:{port}"}}), encoding="utf-8")
     draft.replace(path)
 
 
-def main() -> NoReturn:
-    """Run one servicer."""
-    parser = argparse.ArgumentParser(prog="python -m tracelab.learn.servicer_process", description=__doc__)
+def servicer_arguments(module: str, description: str | None) -> argparse.Namespace:
+    """Read the command line of a lesson's server process."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("reference", help="MODULE:CLASS of the servicer")
     parser.add_argument("--service", choices=sorted(ADD_SERVICER), required=True)
     parser.add_argument("--name", default="")
@@ -135,7 +142,13 @@ def main() -> NoReturn:
     parser.add_argument("--grace", type=float)
     parser.add_argument("--channel-option", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--max-concurrent-rpcs", type=int)
-    arguments = parser.parse_args()
+    parser.add_argument("--threads", type=int, default=4, help="of a synchronous server's pool")
+    return parser.parse_args()
+
+
+def main() -> NoReturn:
+    """Run one servicer."""
+    arguments = servicer_arguments("tracelab.learn.servicer_process", __doc__)
     settings = TelemetrySettings.from_environ(
         arguments.service, os.environ, log_file=arguments.log_file, log_to_stdout=False
     )
