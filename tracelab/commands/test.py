@@ -80,8 +80,9 @@ def _run_side_by_side(checks: Sequence[tuple[str, Sequence[str]]], words: Sequen
                     raise LabError(f"{name} found something", f"run it by itself: {' '.join(command)}")
             return tests.wait()
         except SystemExit:  # a signal that the terminal did not send to pytest as well
-            for process in (tests, *started):
-                process.terminate()
+            tests.terminate()
+            for check in started:
+                check.terminate()
             raise
 
 
