@@ -28,6 +28,7 @@ from grpc_status import rpc_status
 MAX_LISTED_VIOLATIONS = 16  # a status travels in trailers, and clients refuse those past 8 KiB
 MAX_QUOTED_CHARACTERS = 64  # for the same reason a refused value is cut
 
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 DOMAIN_REFUSALS = frozenset(
     {
@@ -43,16 +44,26 @@ DOMAIN_REFUSALS = frozenset(
 
 
 class DomainError(Exception):
-    """A call that fails as its contract says; `reason` is UPPER_SNAKE and unique within the service's domain."""
+    """A call that fails as its contract says; `reason` is UPPER_SNAKE and unique within the service's domain.
+
+    `pushback_ms` is when a client with a retry policy shall try again; None leaves that to the policy.
+    """
 
     def __init__(
-        self, code: grpc.StatusCode, reason: str, message: str, metadata: Mapping[str, str] = NO_METADATA
+        self,
+        code: grpc.StatusCode,
+        reason: str,
+        message: str,
+        metadata: Mapping[str, str] = NO_METADATA,
+        *,
+        pushback_ms: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.message = message
         self.metadata = metadata
+        self.pushback_ms = pushback_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +217,18 @@ def status_of(error: DomainError, domain: str) -> grpc.Status:
         details.append(_packed(_bad_request(error)))
     status = status_pb2.Status(code=error.code.value[0], message=error.message, details=details)
     converted: grpc.Status = rpc_status.to_status(status)
-    return converted
+    if error.pushback_ms is None:
+        return converted
+    return _PushedBack(converted, error.pushback_ms)
+
+
+class _PushedBack(grpc.Status):
+    """A status with one more pair of trailing metadata, which a retry policy reads (gRFC A6)."""
+
+    def __init__(self, status: grpc.Status, pushback_ms: int) -> None:
+        self.code = status.code
+        self.details = status.details
+        self.trailing_metadata = (*(status.trailing_metadata or ()), (PUSHBACK_KEY, str(pushback_ms)))
 
 
 def _bad_request(error: InvalidFieldsError) -> error_details_pb2.BadRequest:

@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
+from services.admission import DEFAULT_MAX_CONCURRENT_CALLS
+
 ChannelOption: TypeAlias = tuple[str, str | int]
 
 EXIT_USAGE = 2
 MAX_PORT = 65_535
+MAX_COUNT_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingOptions:
     """How a service is served. `port` 0 takes a free one; `channel_options` go to its server and its channels.
 
-    `grace_s` is how long calls in flight may go on after a stop was asked for. `until_stdin_ends` asks for one when
-    standard input ends, too: when whoever holds its other end is gone.
+    `max_concurrent_calls` bounds the calls in hand. `grace_s` is how long calls in flight may go on after a stop was
+    asked for. `until_stdin_ends` asks for one when standard input ends, too: when whoever holds its other end is gone.
     """
 
     host: str = "127.0.0.1"
@@ -31,6 +34,7 @@ class ServingOptions:
     log_file: Path | None = None
     ready_file: Path | None = None
     grace_s: float = 5.0
+    max_concurrent_calls: int = DEFAULT_MAX_CONCURRENT_CALLS
     until_stdin_ends: bool = False
 
 
@@ -64,6 +68,13 @@ def parse_options(name: str, default_port: int, arguments: Sequence[str] | None 
         help="gRPC channel argument for the server and its channels; repeatable",
     )
     parser.add_argument(
+        "--max-concurrent-calls",
+        type=_count,
+        default=DEFAULT_MAX_CONCURRENT_CALLS,
+        metavar="N",
+        help=f"refuse what comes while so many are in hand, streams aside (default: {DEFAULT_MAX_CONCURRENT_CALLS})",
+    )
+    parser.add_argument(
         "--witness", type=Path, metavar="FILE", help="append one JSON line for each thing a handler does"
     )
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="append log lines to this file too")
@@ -79,7 +90,14 @@ def parse_options(name: str, default_port: int, arguments: Sequence[str] | None 
         log_file=parsed.log_file,
         ready_file=parsed.ready_file,
         until_stdin_ends=parsed.until_stdin_ends,
+        max_concurrent_calls=parsed.max_concurrent_calls,
     )
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_COUNT_DIGITS and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def _port(text: str) -> int:

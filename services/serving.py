@@ -28,6 +28,7 @@ import generated
 from generated import order_pb2, report_pb2, user_pb2
 from otel.instrument import SettingsError, Telemetry, TelemetrySettings, configure
 from otel.instrument.loopback import bypass_proxies
+from services.admission import Admission
 from services.binding import BindError, bind, write_ready_file
 from services.error_interceptor import ErrorInterceptor
 from services.fault_forwarding import fault_forwarders
@@ -100,7 +101,7 @@ async def running(service: Service, options: ServingOptions, telemetry: Telemetr
     Raises BindError if the port can't be had. Must not be entered inside a span: every call would start in its context.
     """
     with ExitStack() as closing:
-        errors, gate = ErrorInterceptor(service.domain), StopGate()
+        errors, gate = ErrorInterceptor(service.domain), StopGate(Admission(options.max_concurrent_calls))
         server = grpc.aio.server(
             interceptors=_interceptors([errors, gate], options, telemetry, closing),
             options=_merged(SERVER_OPTIONS, options.channel_options),

@@ -1,4 +1,4 @@
-"""Where calls wait while their server stops: the asyncio side of `services.drain`.
+"""The gate at which calls are let in, and wait while their server stops: the asyncio side of `services.drain`.
 
 Stands inside the errors interceptor, so that a refusal is a status with its reason, a line and a span like any other,
 and outside the witness and the faults, which see only calls that began.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 
+from services.admission import Admission
 from services.behaviors import CallScope, Context, Continuation, Handler, WrappedHandlers
 from services.drain import LONGEST_CLOSING_S, LONGEST_LAME_DUCK_S, TICK_S, Phase, QuietWait, Traffic, WaitBound
 from services.errors import UnavailableError
@@ -30,10 +31,12 @@ HELD_SHARE = 0.5
 class StopGate(grpc.aio.ServerInterceptor):
     """Lets calls pass while the server serves, and holds them while it closes. Belongs to one server and its loop.
 
-    `held_count` calls wait at it now; `refused_count` were never begun, since it closed.
+    `admission` says which calls may begin while the server serves. `held_count` calls wait here now; `refused_count`
+    were never begun, since it closed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, admission: Admission) -> None:
+        self.admission = admission
         self._traffic = Traffic()
         self._phase = Phase.SERVING
         self._stopped = asyncio.Event()
@@ -52,7 +55,8 @@ class StopGate(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith(UNGATED_PREFIX):
             return handler
-        return self._wrapped.wrap(method, handler, lambda context: _Passage(self, context))
+        passage = _UncountedPassage if handler.response_streaming else _Passage
+        return self._wrapped.wrap(method, handler, lambda context: passage(self, context))
 
     async def lame_duck(self, bound: WaitBound) -> None:
         """Serve on until nothing comes in any more, or until `bound`."""
@@ -134,14 +138,34 @@ class _Passage(CallScope):
             await self._gate.hold(self._context)
             self._gate.answered()
             raise server_stopping()
+        self._begin()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
     ) -> None:
+        self._end()
         if self._gate.is_shut and not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
             await self._gate.hold(self._context)
         self._gate.answered()
+
+    def _begin(self) -> None:
+        self._gate.admission.begin(self._context.time_remaining())
+
+    def _end(self) -> None:
+        self._gate.admission.end()
+
+
+class _UncountedPassage(_Passage):
+    """A call whose answers are a stream: it may last as long as its caller likes."""
+
+    __slots__ = ()
+
+    def _begin(self) -> None:
+        self._gate.admission.check_deadline(self._context.time_remaining())
+
+    def _end(self) -> None:
+        pass
 
 
 def server_stopping() -> UnavailableError:

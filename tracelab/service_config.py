@@ -1,11 +1,11 @@
 """The service config of every channel to the three services: what may be repeated, as read from the contracts.
 
 A method is repeated if its contract says that it has no side effects, or if it is a single request with a
-`request_id`, which makes a repeat answer the same (send one with every create). Three attempts, on UNAVAILABLE, and on
-CANCELLED from a server: gRPC's core answers so for a call that met its stop in the moment before its client heard of
-it, and no handler began. Neither a caller's own cancel nor a stream that a client sends is ever repeated.
-`./lab stubs` runs this module, which writes `generated/service_config.json`: services and clients read that file.
-Source: gRPC service config, gRFC A6.
+`request_id`, which makes a repeat answer the same (send one with every create). Three attempts: on UNAVAILABLE; on
+CANCELLED from a server, which gRPC's core answers to a call that met its stop in the moment before its client heard of
+it, so that no handler began; on RESOURCE_EXHAUSTED, which a service answers that has too much in hand. Neither a
+caller's own cancel nor a stream that a client sends is ever repeated. `./lab stubs` runs this module, which writes
+`generated/service_config.json`: services and clients read that file. Source: gRPC service config, gRFC A6.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RETRY_POLICY: Final = {
     "initialBackoff": "0.05s",
     "maxBackoff": "0.5s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"],
 }
 
 

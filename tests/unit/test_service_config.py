@@ -7,7 +7,7 @@ import json
 from tracelab.service_config import CONTRACTS, FILE, retry_service_config
 
 
-def test_reads_and_creates_are_repeated_three_times_where_the_server_went_away() -> None:
+def test_reads_and_creates_are_repeated_three_times_where_another_try_may_help() -> None:
     config = json.loads(retry_service_config(CONTRACTS))
     (method_config,) = config["methodConfig"]
     names = [f"{name['service'].rpartition('.')[2]}/{name['method']}" for name in method_config["name"]]
@@ -24,7 +24,7 @@ def test_reads_and_creates_are_repeated_three_times_where_the_server_went_away()
         "UserService/ListUsers",
     ]
     assert method_config["retryPolicy"]["maxAttempts"] == 3
-    assert method_config["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
+    assert method_config["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"]
 
 
 def test_no_contract_gives_no_policy() -> None:

@@ -56,17 +56,17 @@ async def get_user(shop: Shop, user_id: str) -> user_pb2.GetUserResponse:
 
 async def test_a_status_fault_ends_the_call_before_its_handler(faulty: Shop) -> None:
     user_id = await faulty.user()
-    with faults("UserService/GetUser:status=RESOURCE_EXHAUSTED"), refused() as failure:
+    with faults("UserService/GetUser:status=PERMISSION_DENIED"), refused() as failure:
         await get_user(faulty, user_id)
     assert (failure.seen.code, failure.seen.reason, failure.seen.message, failure.seen.metadata) == (
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.PERMISSION_DENIED,
         "FAULT_INJECTED",
         "fault injected into UserService/GetUser",
         {"method": "UserService/GetUser"},
     )
     assert faulty.events("user.read") == []
     (line,) = faulty.events("fault.injected")
-    assert (line["rpc_method"], line["injected_status_code"]) == ("UserService/GetUser", "RESOURCE_EXHAUSTED")
+    assert (line["rpc_method"], line["injected_status_code"]) == ("UserService/GetUser", "PERMISSION_DENIED")
 
 
 async def test_a_delay_holds_the_call_for_at_least_its_time(faulty: Shop) -> None:

@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind
 
 from generated import order_pb2, order_pb2_grpc
 from otel.instrument import semconv
+from services.admission import Admission
 from services.drain import WaitBound
 from services.error_interceptor import ErrorInterceptor
 from services.health import EndingHealthServicer
@@ -54,7 +55,7 @@ async def gated(shop: Shop, act: Act) -> AsyncIterator[GatedServer]:
         await act(context)  # type: ignore[arg-type]  # passed through as it came
         calls["ended"] += 1
 
-    gate = StopGate()
+    gate = StopGate(Admission(CALLER_COUNT))
     server = grpc.aio.server(
         interceptors=[*shop.telemetry.server_interceptors(), ErrorInterceptor("order.tracelab"), gate]
     )

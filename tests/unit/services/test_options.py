@@ -13,6 +13,7 @@ def test_every_option_reaches_the_value() -> None:
     channel_options = ["--channel-option", "grpc.a=1", "--channel-option", "grpc.b=x=y"]
     files = ["--witness", "w", "--log-file", "l", "--ready-file", "r"]
     arguments = ["--host", "0.0.0.0", "--port", "0", "--allow-faults", "--until-stdin-ends", *channel_options, *files]
+    arguments += ["--max-concurrent-calls", "7"]
     assert parse_options("user", 50051, arguments) == ServingOptions(
         host="0.0.0.0",
         port=0,
@@ -22,6 +23,7 @@ def test_every_option_reaches_the_value() -> None:
         log_file=Path("l"),
         ready_file=Path("r"),
         until_stdin_ends=True,
+        max_concurrent_calls=7,
     )
 
 
