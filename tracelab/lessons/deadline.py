@@ -22,6 +22,7 @@ from tracelab.learn.servicer_process import ServerProcess
 from tracelab.learn.shop import fill_shop
 
 TIMEOUT_S = 0.4
+LONG_TIMEOUT_S = 10.0
 WORK_S = 1.2
 SPENT_MS = 100
 SLOW = f"UserService/GetUser:delay={SPENT_MS}ms|OrderService/ListOrders:delay={WORK_S}s"
@@ -65,11 +66,13 @@ async def run(lab: Lab) -> Outcome:
     await warm_up(lab, user_id, "report", shielded.address)
     passed_on = await report(lab, "deadline passed on", "report", user_id)
     alone = await report(lab, "shielded, no deadline", shielded.address, user_id)
+    roomy = await report(lab, "ten seconds", "report", user_id, timeout_s=LONG_TIMEOUT_S, fault="")
 
     hops = [server(passed_on, name) for name in ("GetUserReport", "ListOrders")]
     left = [TIMEOUT_S, *(remaining(hop) or 0.0 for hop in hops)]
     last = server(alone, "ListOrders")
     caller = server(alone, "GetUserReport")
+    told, passed = (remaining(server(roomy, name)) or 0.0 for name in ("GetUserReport", "ListOrders"))
     facts = (
         equal("the caller's code, both times", ["DEADLINE_EXCEEDED"] * 2, [client_code(passed_on), client_code(alone)]),
         holds(
@@ -92,6 +95,8 @@ async def run(lab: Lab) -> Outcome:
             "after" if last.end_time_unix_nano > caller.end_time_unix_nano else "before",
             last.end_time_unix_nano > caller.end_time_unix_nano,
         ),
+        holds("of 10 s, ReportService is told", "more: gRPC rounds up", f"{told:.1f} s", told > LONG_TIMEOUT_S),
+        holds("of these, OrderService is told", "less than 10 s", f"{passed:.1f} s", 0 < passed < LONG_TIMEOUT_S),
     )
     return Outcome(
         facts,
@@ -109,12 +114,15 @@ async def warm_up(lab: Lab, user_id: str, *targets: str) -> None:
         await stub.GetUserReport(GetUserReportRequest(user_id=user_id), timeout=10)
 
 
-async def report(lab: Lab, title: str, target: str, user_id: str) -> Trace:
-    """Ask for a report with little time and read its trace back, once the last server has ended."""
+async def report(
+    lab: Lab, title: str, target: str, user_id: str, *, timeout_s: float = TIMEOUT_S, fault: str = SLOW
+) -> Trace:
+    """Ask for a report with so much time and read its trace back, once the last server has ended."""
     channel = lab.channel(target)
     await channel.channel_ready()
-    with lab.span(title, fault=SLOW) as root, suppress(grpc.aio.AioRpcError):
-        await ReportServiceStub(channel).GetUserReport(GetUserReportRequest(user_id=user_id), timeout=TIMEOUT_S)
+    carried = {"fault": fault} if fault else {}
+    with lab.span(title, **carried) as root, suppress(grpc.aio.AioRpcError):
+        await ReportServiceStub(channel).GetUserReport(GetUserReportRequest(user_id=user_id), timeout=timeout_s)
     servers = 3 if target == "report" else 2
     return await lab.whole_trace(root, servers=servers)
 
@@ -206,7 +214,8 @@ LESSON = Lesson(
         "context.time_remaining() is what a handler may give to the calls that it makes. grpc.aio helps a little more: "
         "at the deadline the handler's task is cancelled, and a call that it awaits with it. Do not rely on that: "
         "whatever runs in a task of its own, or behind a shield, does not notice. It has no deadline, it ends OK, and "
-        "nobody reads it. That is how a slow backend stays slow after its callers have gone."
+        "nobody reads it. That is how a slow backend stays slow after its callers have gone. On the wire a timeout has "
+        "three digits and is rounded up, so 10 s are told as 10.1 s; these services pass on a little less than is left."
     ),
     source="grpc.io guide: Deadlines",
     try_it=TryIt(

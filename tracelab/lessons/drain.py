@@ -1,156 +1,209 @@
-"""Draining: a server can go away without any caller's noticing, if it asks instead of cutting."""
+"""Draining: a server that only asks its library to stop gracefully still cuts off the calls that it had not begun."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
-from generated.order_pb2 import GetOrderRequest, GetOrderResponse, Order
-from generated.order_pb2_grpc import OrderServiceServicer, OrderServiceStub
+from generated.user_pb2 import ListUsersRequest, ListUsersResponse
+from generated.user_pb2_grpc import UserServiceServicer, UserServiceStub
 from otel.analysis.model import Span, SpanKind, Trace
 from otel.analysis.rpc import status_code_name
-from tracelab.learn.lab import Lab, Servicer
+from tracelab.learn.lab import Lab, LessonError, RootSpan, Servicer
 from tracelab.learn.lesson import Chapter, Lesson, Prediction, TryIt
 from tracelab.learn.outcome import Outcome, equal, holds
 from tracelab.learn.servicer_process import ServerProcess
 
-CODE = "tracelab.lessons.drain:Orders"
-WORK_S = 0.1
-WORKERS = 6
+CODE = "tracelab.lessons.drain:Users"
+WORK_S = 0.002
+CALLERS = 20
+ANSWERS_BEFORE = 100  # until every caller is at it
+GRACE_S = 5.0
 CONNECTION_AGE = "grpc.max_connection_age_ms=300"
-ROUND_ROBIN: Mapping[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
+PAUSE_AFTER_FAILURE_S = 0.01
+USUAL = ("UNAVAILABLE",)
+# What the lab's own clients repeat: a call that crosses with the GOAWAY may still read CANCELLED.
+OURS = ("UNAVAILABLE", "CANCELLED")
 
 
-class Orders(OrderServiceServicer):
-    """Takes 100 ms for an order."""
+class Users(UserServiceServicer):
+    """Works 2 ms for an answer, and keeps the event loop from other calls meanwhile, as computing does."""
 
     def __init__(self, process: ServerProcess) -> None:
         self._process = process
 
-    async def GetOrder(self, request: GetOrderRequest, context: Any) -> GetOrderResponse:
+    async def ListUsers(self, request: ListUsersRequest, context: Any) -> ListUsersResponse:
         """Work, and answer."""
         self._process.saw("entered", context)
-        await asyncio.sleep(WORK_S)
-        self._process.saw("worked", context)
-        return GetOrderResponse(order=Order(order_id=request.order_id))
+        compute()
+        return ListUsersResponse()
+
+
+def compute() -> None:
+    """Hold the event loop."""
+    time.sleep(WORK_S)
 
 
 @dataclass(slots=True)
 class Load:
-    """Callers that keep on calling, and what they got."""
+    """Callers who call again as soon as they are answered; each call is a trace of its own."""
 
+    lab: Lab
     stub: Any
-    codes: list[str] = field(default_factory=list)
+    calls: list[tuple[str, RootSpan]] = field(default_factory=list)
     over: bool = False
 
-    async def worker(self) -> None:
+    async def caller(self) -> None:
         """Call again and again, until it is over."""
         while not self.over:
-            try:
-                await self.stub.GetOrder(GetOrderRequest(order_id="o"), timeout=10)
-                self.codes.append("OK")
-            except grpc.aio.AioRpcError as error:
-                self.codes.append(error.code().name)
+            code = "OK"
+            with self.lab.span("a call") as root:
+                try:
+                    await self.stub.ListUsers(ListUsersRequest(), timeout=10)
+                except grpc.aio.AioRpcError as error:
+                    code = error.code().name
+            self.calls.append((code, root))
+            if code != "OK":
+                await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
+
+    @property
+    def codes(self) -> Counter[str]:
+        """How the calls ended."""
+        return Counter(code for code, _ in self.calls)
+
+    def ended(self, code: str) -> list[RootSpan]:
+        """The calls that ended so."""
+        return [root for ended, root in self.calls if ended == code]
 
 
 async def run(lab: Lab) -> Outcome:
-    """Stop one of two servers under load, gracefully and then hard; then let connections grow old."""
-    await lab.start("")
-    polite_one, rude_one, steady, old = await asyncio.gather(
-        lab.servicer(CODE, "order", name="graceful", grace_s=5.0),
-        lab.servicer(CODE, "order", name="hard"),
-        lab.servicer(CODE, "order", name="steady"),
-        lab.servicer(CODE, "order", name="aging", channel_options=[CONNECTION_AGE]),
+    """Stop one of two busy servers, by its library alone and as a service should; then let connections grow old."""
+    await lab.start("user")
+    alone, steady, elsewhere, aging = await asyncio.gather(
+        lab.servicer(CODE, "user", name="library-alone", grace_s=GRACE_S),
+        lab.servicer(CODE, "user", name="steady"),
+        lab.servicer(CODE, "user", name="elsewhere"),
+        lab.servicer(CODE, "user", name="aging", channel_options=[CONNECTION_AGE]),
     )
-    polite, politely = await under_load(lab, "stopped gracefully", [polite_one, steady])
-    rude, rudely = await under_load(lab, "stopped hard", [rude_one, steady])
-    _, agedly = await under_load(lab, "connections grow old", [old])
+    service = lab.stack.process("user")
 
-    peers = {line["peer"] for line in old.witness()}
-    # A call that the stop meets before its handler begins has a SERVER span without a code: nobody can know it.
-    cut = [span for span in rude.spans if span.kind is SpanKind.SERVER and span.is_error]
-    last = [span for span in polite.spans if span.resource.attributes.get("service.instance.id") == "graceful"][-3:]
+    async def gone(pid: int) -> None:
+        os.kill(pid, signal.SIGTERM)
+        await lab.until(lambda: lab.stack.died() is not None, "the end of the service")
+
+    async def stopped(server: Servicer) -> None:
+        server.signal(signal.SIGTERM)
+        await lab.until(lambda: server.process.poll() is not None, "the end of the server")
+
+    async def grown_old() -> None:
+        await lab.until(lambda: client_ports(aging) > 1, "a new connection")
+
+    both = [service.addresses["grpc"], elsewhere.address]
+    asked = await under_load(lab, [alone.address, steady.address], USUAL, lambda: stopped(alone))
+    drained = await under_load(lab, both, OURS, lambda: gone(service.pid))
+    aged = await under_load(lab, [aging.address], USUAL, grown_old)
+
+    cancelled = await trace_of_first(lab, [root.trace_id for root in asked.ended("CANCELLED")], server_count=0)
+    repeated = await trace_of_first(lab, repeats(elsewhere), server_count=2)
+    ports = client_ports(aging)
     facts = (
-        equal("stopped gracefully: calls that failed", 0, failed(politely)),
-        equal("calls that it had begun and did not finish", 0, unfinished(polite_one)),
         holds(
-            "stopped hard: codes",
-            "some UNAVAILABLE, the others OK",
-            shown(rudely),
-            set(rudely) == {"OK", "UNAVAILABLE"},
+            "stop(5) alone: calls that ended CANCELLED", "some", asked.codes["CANCELLED"], "CANCELLED" in asked.codes
         ),
-        holds("calls that it had begun and did not finish", "some", unfinished(rude_one), unfinished(rude_one) > 0),
+        equal("SERVER spans of such a call", 0, len(servers(cancelled))),
+        equal("as a service should: calls that failed", 0, drained.codes.total() - drained.codes["OK"]),
+        holds("calls that came too late and were repeated", "some", len(repeats(elsewhere)), bool(repeats(elsewhere))),
         equal(
-            "what the SERVER spans of these say", {"UNAVAILABLE"}, {status_code_name(span.attributes) for span in cut}
+            "what the SERVER spans of such a call say",
+            ["UNAVAILABLE", "OK"],
+            [status_code_name(span.attributes) for span in servers(repeated)],
         ),
-        holds("connections grow old: client ports of one channel", "2 or more", len(peers), len(peers) >= 2),
-        equal("calls that failed", 0, failed(agedly)),
+        holds("connections grow old: client ports of one channel", "2 or more", ports, ports >= 2),
+        equal("calls that failed", 0, aged.codes.total() - aged.codes["OK"]),
     )
     exhibits = (
-        await lab.exhibit(f"stopped hard: the calls that were cut, of {len(rudely)}", calls_of(rude, cut), mark),
-        await lab.exhibit(f"stopped gracefully: its last calls, of {len(politely)}", calls_of(polite, last), mark),
+        await lab.exhibit(f"stop(5) alone: one of {asked.codes['CANCELLED']} that nobody cancelled", cancelled, mark),
+        await lab.exhibit("as a service should: held, told UNAVAILABLE, repeated elsewhere", repeated, mark),
     )
     return Outcome(facts, exhibits)
 
 
-async def under_load(lab: Lab, title: str, servers: Sequence[Servicer]) -> tuple[Trace, list[str]]:
-    """Keep calling; meanwhile stop the first of two servers, or wait until a single one has changed connections."""
-    target = f"ipv4:{','.join(server.address for server in servers)}"
-    load = Load(OrderServiceStub(lab.channel(target, service_config=ROUND_ROBIN)))
-    await asyncio.gather(*(load.stub.GetOrder(GetOrderRequest(order_id="first"), timeout=5) for _ in range(4)))
-    with lab.span(title) as root:
-        workers = [asyncio.create_task(load.worker()) for _ in range(WORKERS)]
-        try:
-            await lab.until(lambda: all(busy(server) for server in servers), "calls to every server")
-            if len(servers) > 1:
-                servers[0].signal(signal.SIGTERM)
-                await lab.until(lambda: servers[0].process.poll() is not None, "the end of the stopped server")
-            else:
-                await lab.until(lambda: len({line["peer"] for line in servers[0].witness()}) > 1, "a new connection")
-        finally:
-            load.over = True
-            await asyncio.gather(*workers)
-    return await lab.whole_trace(root), load.codes
+async def under_load(
+    lab: Lab, addresses: Sequence[str], repeated_codes: Sequence[str], harm: Callable[[], Awaitable[None]]
+) -> Load:
+    """Keep calling, round robin; meanwhile let something happen."""
+    channel = lab.channel(f"ipv4:{','.join(addresses)}", service_config=anywhere(repeated_codes))
+    load = Load(lab, UserServiceStub(channel))
+    callers = [asyncio.create_task(load.caller()) for _ in range(CALLERS)]
+    try:
+        await lab.until(lambda: load.codes["OK"] >= ANSWERS_BEFORE, "the first answers")
+        await harm()
+    finally:
+        load.over = True
+        await asyncio.gather(*callers)
+    return load
 
 
-def busy(server: Servicer) -> bool:
-    """Whether a server has calls in hand."""
-    return unfinished(server) > 0
+def anywhere(repeated_codes: Sequence[str]) -> Mapping[str, object]:
+    """The service config of a channel that goes to any server, and tries again elsewhere."""
+    policy = {
+        "maxAttempts": 3,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "0.5s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": list(repeated_codes),
+    }
+    return {"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [{"name": [{}], "retryPolicy": policy}]}
 
 
-def unfinished(server: Servicer) -> int:
-    """Calls that a server began and did not finish."""
-    events = [line["event"] for line in server.witness()]
-    return events.count("entered") - events.count("worked")
+async def trace_of_first(lab: Lab, trace_ids: Sequence[str], *, server_count: int) -> Trace:
+    """The trace of the first of these calls, once its client and so many servers have told."""
+    if not trace_ids:
+        raise LessonError("no call met the stop in the way that the lesson is about; run it again")
+    return await lab.trace(
+        trace_ids[0], lambda trace: len(servers(trace)) >= server_count and any(is_root(span) for span in trace.spans)
+    )
 
 
-def failed(codes: Sequence[str]) -> int:
-    """How many did not end OK."""
-    return len(codes) - codes.count("OK")
+def is_root(span: Span) -> bool:
+    """Whether it is the span around a call, which arrives with the call's own, or after it."""
+    return not span.parent_span_id
 
 
-def shown(codes: Sequence[str]) -> str:
-    """The codes with their counts."""
-    return ", ".join(f"{code} {codes.count(code)}" for code in sorted(set(codes)))
+def repeats(server: Servicer) -> list[str]:
+    """The traces of the calls that reached this server at a second try."""
+    tried_before = [line for line in server.witness() if line["grpc-previous-rpc-attempts"] not in {"", "0"}]
+    return [line["traceparent"].split("-")[1] for line in tried_before]
 
 
-def calls_of(trace: Trace, servers: Sequence[Span]) -> Trace:
-    """The part of a trace that is about these calls: the root, and both sides of each."""
-    wanted = {span.span_id for span in servers} | {span.parent_span_id for span in servers}
-    return Trace(trace.trace_id, tuple(s for s in trace.spans if s.span_id in wanted or not s.parent_span_id))
+def client_ports(server: Servicer) -> int:
+    """How many client ports a server has seen."""
+    return len({line["peer"] for line in server.witness()})
+
+
+def servers(trace: Trace) -> list[Span]:
+    """The SERVER spans, in the order of their start."""
+    spans = [span for span in trace.spans if span.kind is SpanKind.SERVER]
+    return sorted(spans, key=lambda span: span.start_time_unix_nano)
 
 
 def mark(span: Span) -> str | None:
     """What to look at."""
-    if span.kind is SpanKind.SERVER and span.is_error:
-        return "begun, and cut off"
+    code = status_code_name(span.attributes)
+    if span.kind is SpanKind.CLIENT and code == "CANCELLED":
+        return "cancelled, it says; nobody did, and no server has begun it"
+    if span.kind is SpanKind.SERVER and code == "UNAVAILABLE":
+        return "came too late: not begun, and told so"
     if span.kind is SpanKind.SERVER:
-        return "begun before the end, and finished"
+        return "the same call, at the other server"
     return None
 
 
@@ -158,21 +211,27 @@ LESSON = Lesson(
     slug="drain",
     chapter=Chapter.RUNNING_IT,
     number=3,
-    question="Two servers are under load and one of them is stopped, with time to finish. How many calls fail?",
-    prediction=Prediction(("those that it had begun", "none", "those sent in the moment before clients notice"), "b"),
-    run=run,
-    notice="A GOAWAY is a request to go elsewhere: with an elsewhere to go to, a restart costs no call.",
-    explain=(
-        "stop(grace) sends GOAWAY: no new calls on this connection, please. Calls in hand go on; new ones, and those "
-        "that crossed with the GOAWAY and were never begun, go to another server without the caller's knowing. "
-        "stop(None) cuts what is in hand, and those calls fail UNAVAILABLE, begun and not finished, so only the "
-        "application knows whether they may be repeated. max_connection_age does the same to connections one by one, "
-        "so that long-lived channels find new servers. With a single server there is no elsewhere: new calls fail."
+    question=(
+        "A busy server is stopped with time to finish; another one is there, and calls are retried. "
+        "What becomes of a call that it had not begun?"
     ),
-    source="grpc.io guides: Graceful Shutdown, Keepalive; gRFC A9",
+    prediction=Prediction(
+        ("it goes to the other server", "it fails UNAVAILABLE and is retried", "it fails CANCELLED and is not"), "c"
+    ),
+    run=run,
+    notice="stop(grace) finishes what was begun. To lose nothing, be quiet first, and answer behind the GOAWAY.",
+    explain=(
+        "A busy server has taken calls that no handler has begun. Python's stop(grace) lets those in hand finish, "
+        "sends GOAWAY, and ends the others CANCELLED, which no usual retry policy repeats and no SERVER span tells of. "
+        "The services of this lab first say NOT_SERVING, then hold new calls and finished answers: callers who wait "
+        "send nothing, so nothing is on its way when the server is stopped. Only then, behind the GOAWAY, come the "
+        "answers, and UNAVAILABLE for what was not begun, which is repeated elsewhere. max_connection_age sends a "
+        "GOAWAY while the server goes on, so it costs no call."
+    ),
+    source="grpc.io guides: Graceful Shutdown, Keepalive; gRFC A9; grpc core, server.cc; seen with grpcio 1.85.1",
     try_it=TryIt(
-        task="Start the hard one with grace_s=0.05, which is shorter than its calls take. Which calls fail, and when?",
-        hint="stop(0.05) asks first and cuts after 50 ms; a call here takes 100 ms. Compare the cut spans' lengths.",
-        solution="Those in hand that are not done 50 ms after SIGTERM: UNAVAILABLE. New ones go elsewhere.",
+        task="Let the first run repeat OURS, too. What becomes of its calls now, and why not do that for writes?",
+        hint="A server can answer CANCELLED to a call that it had begun, as well.",
+        solution="They are repeated and none fails. A write may then be done twice, unless its request says who it is.",
     ),
 )
