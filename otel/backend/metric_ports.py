@@ -106,5 +106,6 @@ class MetricStore(Protocol):
         Points are those with a time within the bounds, both inclusive, and the last one before them, from which a
         cumulative series has grown. A series without any is left out. With `every_ns`, time is cut into such slots from
         `time_min_unix_nano` on, each without its begin and with its end, and of every slot only the last point of each
-        start time is told: enough for what is cumulative or a level, however long the time.
+        start time is told and the last to arrive that has exemplars: enough for what is cumulative or a level, however
+        long the time.
         """

@@ -155,21 +155,36 @@ def test_of_slots_the_last_point_of_each_start_is_told(store: TelemetryStore) ->
     assert told(40, 50) == [30]
 
 
+def test_of_slots_the_last_point_with_exemplars_is_told_though_others_came_after_it(store: TelemetryStore) -> None:
+    traced = [exemplar(0.05, at_s=1, trace=1)]
+    points = [
+        histogram([at_s, 0, 0, 0], at_s=at_s, exemplars=traced if at_s in (2, 3, 14) else []) for at_s in range(1, 25)
+    ]
+    write(store, histogram_metric("took", points))
+    (series,) = store.metric_series()
+    found = store.metric_points([series.number], moment(0), moment(30), 10 * SECOND)
+    assert [point.count for _, slot in found for point in slot] == [3, 10, 14, 20, 24]  # type: ignore[union-attr]  # a histogram's
+
+
 @settings(max_examples=40)
 @given(
-    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=25),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3), st.booleans()), max_size=25),
     st.integers(0, 60),
     st.integers(0, 60),
     st.integers(1, 30),
 )
 def test_both_adapters_tell_the_same_points(
-    tmp_path_factory: pytest.TempPathFactory, times: list[tuple[int, int]], begin: int, length: int, every: int
+    tmp_path_factory: pytest.TempPathFactory, times: list[tuple[int, int, bool]], begin: int, length: int, every: int
 ) -> None:
+    traced = [exemplar(0.05, at_s=1, trace=1)]
     plain, indexed = MemoryStore(), SqliteStore(tmp_path_factory.mktemp("drawn") / "store.sqlite")
     try:
         for store in (plain, indexed):
-            points = [number_point(at_s, at_s=at_s, start_s=start_s) for at_s, start_s in times]
-            write(store, sum_metric("calls", points))
+            points = [
+                histogram([at_s, 0, 0, 0], at_s=at_s, start_s=start_s, exemplars=traced if is_traced else [])
+                for at_s, start_s, is_traced in times
+            ]
+            write(store, histogram_metric("took", points))
         for slot in (0, every * SECOND):
             asked = ([1], moment(begin), moment(begin + length), slot)
             assert list(indexed.metric_points(*asked)) == list(plain.metric_points(*asked))

@@ -100,7 +100,9 @@ def as_version_1_left_it(path: Path) -> None:
     filled(store, range(1, 12))
     store.close()
     with sqlite3.connect(path) as connection:
-        connection.executescript("DROP TABLE metric_series; DROP TABLE metric_point; PRAGMA user_version = 1;")
+        for table in ("metric_series", "metric_point", "metric_exemplar"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA user_version = 1")
     connection.close()
 
 
@@ -118,6 +120,21 @@ def test_a_file_of_the_version_before_metrics_opens_with_all_it_has_and_takes_me
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
     connection.close()
+
+
+def test_a_file_that_does_not_know_its_exemplars_opens_and_knows_those_that_come(path: Path) -> None:
+    store = SqliteStore(path)
+    store.write([], [], [resource_metrics("order", [sum_metric("calls", [number_point(1, at_s=1)])])])
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE metric_exemplar")
+    connection.close()
+    again = SqliteStore(path)
+    again.write([], [], [resource_metrics("order", [sum_metric("calls", [number_point(2, at_s=2)])])])
+    (series,) = again.metric_series()
+    ((_, points),) = again.metric_points([series.number], 0, 2**63, 10 * SECOND)
+    assert len(points) == 1
+    again.close()
 
 
 def test_a_migration_that_is_cut_off_is_done_at_the_next_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,7 +203,7 @@ def _points(store: MetricStore, series: Sequence[MetricSeries], asked: MetricQue
         # A level that is told in deltas is the sum of all that came before.
         is_level = each.temporality is Temporality.DELTA and not grows(each)
         time_min = 0 if is_level else asked.steps.begin_unix_nano
-        # Every delta counts; of what is cumulative a step's last point says all, but for exemplars.
+        # Every delta counts; of what is cumulative a step's last point says all.
         every_ns = 0 if each.temporality is Temporality.DELTA else asked.steps.step_ns
         for number, points in store.metric_points([each.number], time_min, _read_until(each, asked), every_ns):
             found[number] = points

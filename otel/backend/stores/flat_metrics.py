@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from opentelemetry.proto.common.v1.common_pb2 import KeyValueList
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ScopeMetrics
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ScopeMetrics, SummaryDataPoint
 
 from otel.backend.metric_ports import MetricPoint
 
@@ -35,6 +35,11 @@ def flat_points(scope_metrics: ScopeMetrics) -> Iterator[FlatPoint]:
             point.ClearField("attributes")
             attribute_bytes = attributes.SerializeToString(deterministic=True)
             yield FlatPoint(header, header_bytes, attributes, attribute_bytes, point)
+
+
+def has_exemplars(point: MetricPoint) -> bool:
+    """Say whether a point has exemplars."""
+    return not isinstance(point, SummaryDataPoint) and bool(point.exemplars)
 
 
 def _header_of(metric: Metric, kind: str) -> Metric:

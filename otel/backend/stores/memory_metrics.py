@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 
 from otel.backend.metric_ports import MetricPoint, MetricSeries
-from otel.backend.stores.flat_metrics import FlatPoint, flat_points
+from otel.backend.stores.flat_metrics import FlatPoint, flat_points, has_exemplars
 from otel.backend.stores.matching import service_of
 
 MAX_SERIES = 20_000
@@ -72,8 +72,10 @@ class MemoryMetrics:
             before = [point.time_unix_nano for point in ordered if point.time_unix_nano < time_min_unix_nano]
             first = before[-1] if before else time_min_unix_nano
             if points := [point for point in ordered if point.time_unix_nano >= first]:
-                kept = _last_of_slots(points, time_min_unix_nano, every_ns) if every_ns else points
-                found.append((stored.series.number, kept))
+                if every_ns:
+                    arrived = [each.point for each in stored.points.values()]
+                    points = _last_of_slots(arrived, points, time_min_unix_nano, every_ns)
+                found.append((stored.series.number, points))
         return found
 
     def first_arrival(self) -> list[int]:
@@ -119,9 +121,24 @@ class MemoryMetrics:
         return _StoredSeries(series)
 
 
-def _last_of_slots(points: Sequence[MetricPoint], begin_unix_nano: int, every_ns: int) -> list[MetricPoint]:
-    last: dict[tuple[int, int], MetricPoint] = {}
-    for point in points:
-        slot = max(-1, (point.time_unix_nano - begin_unix_nano - 1) // every_ns)
-        last[point.start_time_unix_nano, slot] = point
-    return sorted(last.values(), key=lambda point: (point.time_unix_nano, point.start_time_unix_nano))
+def _last_of_slots(
+    arrived: Iterable[MetricPoint], points: Sequence[MetricPoint], begin_unix_nano: int, every_ns: int
+) -> list[MetricPoint]:
+    """Of `points`, by time, the last of each slot and start; and of each the last to arrive that has exemplars."""
+    wanted = {_times(point) for point in points}
+    kept = {(point.start_time_unix_nano, _slot(point, begin_unix_nano, every_ns)): point for point in points}
+    exemplars = {
+        _slot(point, begin_unix_nano, every_ns): point
+        for point in arrived
+        if has_exemplars(point) and point.time_unix_nano > begin_unix_nano and _times(point) in wanted
+    }
+    told = {_times(point): point for point in (*kept.values(), *exemplars.values())}
+    return [told[times] for times in sorted(told)]
+
+
+def _slot(point: MetricPoint, begin_unix_nano: int, every_ns: int) -> int:
+    return max(-1, (point.time_unix_nano - begin_unix_nano - 1) // every_ns)
+
+
+def _times(point: MetricPoint) -> tuple[int, int]:
+    return point.time_unix_nano, point.start_time_unix_nano

@@ -215,10 +215,16 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             error = sqlite3.DatabaseError(found)
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
-    if version < SCHEMA_VERSION:  # 1, which had no metrics
+    # Version 1 had no metrics, and the first files with them could not tell which points have exemplars.
+    if version < SCHEMA_VERSION or not _has(connection, "metric_exemplar"):
         _run(connection, "metrics.sql")
-    for table in ("trace", "span_piece", "segment", "log", "metric_series", "metric_point"):
+    for table in ("trace", "span_piece", "segment", "log", "metric_series", "metric_point", "metric_exemplar"):
         connection.execute(f"SELECT max(rowid), min(rowid) FROM {table}").fetchone()  # noqa: S608  # our own names
+
+
+def _has(connection: sqlite3.Connection, table: str) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
+    return found is not None
 
 
 def _set_aside(path: Path) -> Path:

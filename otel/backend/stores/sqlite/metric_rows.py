@@ -16,7 +16,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from otel.backend.metric_ports import POINT_TYPES, MetricPoint, MetricSeries
-from otel.backend.stores.flat_metrics import FlatPoint, flat_points
+from otel.backend.stores.flat_metrics import FlatPoint, flat_points, has_exemplars
 from otel.backend.stores.matching import service_of
 from otel.backend.stores.sqlite.log_rows import int64
 from otel.backend.stores.sqlite.names import DIGEST_BYTES, Names
@@ -29,6 +29,9 @@ KEPT_SERIES_RATIO = 0.95
 # One step of expiry drops at most so many.
 POINTS_PER_STEP = 1_000
 HOUR_NS = 3600 * 1_000_000_000
+
+# Arrival, series, time, start, packed point.
+PointRow = tuple[int, int, int, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class SeriesTable:
             return
         silent = list(self._seen)[: len(self._series) - int(MAX_SERIES * KEPT_SERIES_RATIO)]
         for number in silent:
+            connection.execute("DELETE FROM metric_exemplar WHERE series_id = ?", (number,))
             connection.execute("DELETE FROM metric_point WHERE series_id = ?", (number,))
         self.drop(connection, silent)
 
@@ -148,7 +152,8 @@ def write_metrics(
     now_unix_nano: int,
 ) -> tuple[int, int]:
     """Store points inside the caller's transaction; returns how many were new and how many were seen before."""
-    rows: list[tuple[int, int, int, int, bytes]] = []
+    rows: list[PointRow] = []
+    with_exemplars: list[PointRow] = []
     for part in metrics:
         service = service_of(part.resource)
         names.service_id(connection, service, now_unix_nano)
@@ -160,10 +165,11 @@ def write_metrics(
             )
             scope_id = names.origin_id(connection, body, is_scope=True, now_unix_nano=now_unix_nano)
             origin = SeriesOrigin(service, resource_id, scope_id)
-            rows += [
-                _row(flat.point, series.id_of(connection, flat, origin, now_unix_nano), now_unix_nano)
-                for flat in flat_points(scope_metrics)
-            ]
+            for flat in flat_points(scope_metrics):
+                row = _row(flat.point, series.id_of(connection, flat, origin, now_unix_nano), now_unix_nano)
+                rows.append(row)
+                if has_exemplars(flat.point):
+                    with_exemplars.append(row)
     if not rows:
         return 0, 0
     new_count = connection.executemany(
@@ -171,6 +177,11 @@ def write_metrics(
         " ON CONFLICT (series_id, time, start) DO NOTHING",
         rows,
     ).rowcount
+    connection.executemany(
+        "INSERT OR IGNORE INTO metric_exemplar (point_id, series_id, time)"
+        " SELECT id, series_id, time FROM metric_point WHERE series_id = ? AND time = ? AND start = ?",
+        [row[1:4] for row in with_exemplars],
+    )
     series.drop_silent(connection)
     return new_count, len(rows) - new_count
 
@@ -192,15 +203,20 @@ def points_of(
 def last_points_of(
     connection: sqlite3.Connection, series: MetricSeries, bounds_unix_nano: tuple[int, int], every_ns: int
 ) -> list[MetricPoint]:
-    """Return of `points_of` the last of each slot and start time; only these are read from the table."""
+    """Return of `points_of` the last of each slot and start time, and the last of each slot that has exemplars.
+
+    Only these are read from the table.
+    """
     time_min, time_max = (int64(bound) for bound in bounds_unix_nano)
     # With max(), SQLite takes the other columns from the row that has it: sqlite.org/lang_select.html, "bare columns".
     rows = connection.execute(
-        "SELECT point FROM (SELECT id AS last_id, max(time) FROM metric_point WHERE series_id = :series"
+        "SELECT point FROM metric_point WHERE id IN (SELECT last_id FROM"
+        " (SELECT id AS last_id, max(time) FROM metric_point WHERE series_id = :series"
         " AND time <= :max AND time >= coalesce("
         "(SELECT max(time) FROM metric_point WHERE series_id = :series AND time < :min), :min)"
         " GROUP BY start, CASE WHEN time <= :min THEN -1 ELSE (time - :min - 1) / :every END)"
-        " JOIN metric_point ON id = last_id ORDER BY time, start",
+        " UNION SELECT max(point_id) FROM metric_exemplar WHERE series_id = :series AND time > :min AND time <= :max"
+        " GROUP BY (time - :min - 1) / :every) ORDER BY time, start",
         {"series": series.number, "min": time_min, "max": time_max, "every": every_ns},
     )
     parse = POINT_TYPES[series.kind].FromString
@@ -221,6 +237,7 @@ def expire_points(connection: sqlite3.Connection, horizon_unix_nano: int, series
         "SELECT id, series_id, arrival FROM metric_point ORDER BY id LIMIT ?", (POINTS_PER_STEP,)
     ).fetchall()
     gone = [row for row in rows if row[2] < horizon_unix_nano]
+    connection.executemany("DELETE FROM metric_exemplar WHERE point_id = ?", [(row[0],) for row in gone])
     connection.executemany("DELETE FROM metric_point WHERE id = ?", [(row[0],) for row in gone])
     numbers = {row[1] for row in gone}
     left = [number for number in numbers if not _has_points(connection, number)]
@@ -233,6 +250,6 @@ def _has_points(connection: sqlite3.Connection, number: int) -> bool:
     return found is not None
 
 
-def _row(point: MetricPoint, number: int, now_unix_nano: int) -> tuple[int, int, int, int, bytes]:
+def _row(point: MetricPoint, number: int, now_unix_nano: int) -> PointRow:
     times = (int64(point.time_unix_nano), int64(point.start_time_unix_nano))
     return (now_unix_nano, number, *times, pack(point.SerializeToString()))
