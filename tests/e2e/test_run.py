@@ -18,6 +18,7 @@ import pytest
 from tests.e2e.lab_process import BOUND_S, ROOT, Lab, environment
 from tests.e2e.outsiders import SAMPLES, Outsider, hello_folder, started
 from tests.polling import eventually
+from tracelab.own.program import INJECTED
 from tracelab.stack import Stack, StackOptions
 
 PYTHON = sys.executable
@@ -136,6 +137,19 @@ def test_a_sitecustomize_of_the_person_s_own_still_runs(lab: Lab, tmp_path: Path
     done = run(lab, folder, "--", PYTHON, "-c", program, PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
 
     assert done.stdout.split() == ["ran", str(tmp_path / "sitecustomize.py")], done.stderr
+
+
+def test_a_program_that_looks_for_grpc_before_it_loads_it_is_traced_too(lab: Lab, folder: Path) -> None:
+    program = "import importlib.util; assert importlib.util.find_spec('grpc'); import calls_itself as c; c.sync()"
+
+    done = run(lab, folder, "--json", "--", PYTHON, "-c", program)
+
+    assert json.loads(done.stdout)["span_count"] == 2, done.stderr
+
+
+def test_the_folder_in_front_of_its_path_has_nothing_that_a_program_may_call_its_own() -> None:
+    names = {path.stem for path in INJECTED.glob("*.py")}
+    assert names == {"__init__", "sitecustomize", "lab_run_tracing"}
 
 
 def test_packages_called_as_ours_do_no_harm(lab: Lab, folder: Path, tmp_path: Path) -> None:

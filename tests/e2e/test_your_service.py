@@ -124,7 +124,7 @@ def test_what_was_seen_is_said_at_the_end_as_the_page_shows_it(followed: Followe
         return [line.split()[:5] for line in text.splitlines() if line.startswith(("service ", "front "))]
 
     assert [row[:4] for row in without_numbers(printed)] == [row[:4] for row in without_numbers(shown)]
-    assert "lab: 2 traces, 3 spans, 1 log records (1 in their spans)" in printed
+    assert "lab: 2 traces, 3 spans, 1 log record (1 in spans)" in printed
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))

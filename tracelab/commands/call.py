@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -146,13 +145,13 @@ class _Made:
             self._trace_id = next((each.trace_id for each in reversed(traces.calls) if each.is_sampled), "")
 
     def _received(self, message: Any, contract: Any, method: Any) -> None:
-        from tracelab.own.message_json import message_json
+        from tracelab.own.message_json import json_text, message_json
 
         response = message_json(message, contract.pool)
         self._responses.append(response)
         if not self._as_json:
             indent = None if method.answers_with_a_stream else 2
-            print(json.dumps(response, indent=indent, ensure_ascii=False), flush=True)
+            print(json_text(response, indent), flush=True)
 
     def read_trace(self, wait_s: float) -> TraceReading | None:
         from otel.query import QueryError, TraceQuery

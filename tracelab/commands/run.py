@@ -145,6 +145,7 @@ def _json(report: RunReport | None, backend: Backend, exit_code: int) -> dict[st
 
 def _show(report: RunReport, backend: Backend, duration_s: float) -> None:
     from clients.screen.tables import Column, PlainTable
+    from tracelab.render.waterfall import counted
 
     screen = console(sys.stderr)
     if not report.trace_count:
@@ -164,8 +165,8 @@ def _show(report: RunReport, backend: Backend, duration_s: float) -> None:
     if report.read_trace_count < report.trace_count:
         note(f"lab: the table is of the newest {report.read_trace_count} traces")
     note(
-        f"lab: {report.trace_count} traces, {report.span_count} spans, {report.log_count} log records"
-        f" ({report.joined_log_count} in their spans) in {duration_s:.1f} s"
+        f"lab: {counted(report.trace_count, 'trace')}, {counted(report.span_count, 'span')},"
+        f" {counted(report.log_count, 'log record')} ({report.joined_log_count} in spans) in {duration_s:.1f} s"
     )
     is_usual = backend.store is None or backend.store == home_of(os.environ) / "telemetry.sqlite"
     store = "" if is_usual else f" --store {backend.store}"

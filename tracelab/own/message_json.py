@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -18,3 +19,9 @@ def message_json(message: Message, pool: DescriptorPool) -> Any:
         )
     except (TypeError, ValueError, DecodeError):
         return {"text": MessageToString(message, as_one_line=True)}
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Write JSON values in which no character of a foreign answer acts on the terminal or turns its text round."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

@@ -31,14 +31,20 @@ def _run_their_own() -> None:
 
 
 class _AfterGrpc(importlib.abc.MetaPathFinder):
-    """Finds `grpc` as it is found without us, and starts the tracing once it is loaded."""
+    """Finds `grpc` as it is found without us, and starts the tracing once it is loaded; to find it starts nothing."""
+
+    def __init__(self) -> None:
+        self._is_asking = False
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """Give the real spec with a loader that goes on to the tracing."""
-        if fullname != "grpc":
+        if fullname != "grpc" or self._is_asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        self._is_asking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._is_asking = False
         if spec is None or spec.loader is None:
             return None
         spec.loader = _Loader(spec.loader)
@@ -57,16 +63,18 @@ class _Loader(importlib.abc.Loader):
         """Load the module, which then looks as if this were not there, and start."""
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _AfterGrpc)]
         _start_tracing()
 
 
 def _start_tracing() -> None:
     try:
-        spec = importlib.util.spec_from_file_location("_lab_tracing", os.path.join(_HERE, "tracing.py"))
+        name = "lab_run_tracing"  # importable by the program too, so called as nobody else's module is
+        spec = importlib.util.spec_from_file_location(name, os.path.join(_HERE, f"{name}.py"))
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules["_lab_tracing"] = module
+        sys.modules[name] = module
         spec.loader.exec_module(module)
         module.start(os.environ)
     except Exception as error:
