@@ -47,7 +47,7 @@ def reading_to_json(reading: TraceReading) -> JsonObject:
         "errorSpanCount": sum(span.is_error for span in spans),
         "logCount": len(reading.logs),
         "services": list(reading.services),
-        "orphanSpanIds": [span.span_id for span in _orphans(reading)],
+        "orphanSpanIds": [span.span_id for span in reading.forest.orphans_outside_circles],
         "circleSpanIds": [span.span_id for span in reading.forest.circles],
         "summary": summary_sentence(reading),
         "clockSkew": {
@@ -102,7 +102,7 @@ def _spans(reading: TraceReading) -> list[JsonObject]:
     for step in reading.path.steps:
         segment = {"startTimeUnixNano": str(step.start_time_unix_nano), "endTimeUnixNano": str(step.end_time_unix_nano)}
         segments.setdefault(step.span.span_id, []).append(segment)
-    orphan_ids = {span.span_id for span in _orphans(reading)}
+    orphan_ids = {span.span_id for span in reading.forest.orphans_outside_circles}
     circle_ids = {span.span_id for span in reading.forest.circles}
     return [
         _span(reading, span, depth)
@@ -113,10 +113,6 @@ def _spans(reading: TraceReading) -> list[JsonObject]:
         }
         for span, depth in reading.forest.depth_first()
     ]
-
-
-def _orphans(reading: TraceReading) -> list[Span]:
-    return [span for span in reading.forest.orphans if span not in reading.forest.circles]
 
 
 def _span(reading: TraceReading, span: Span, depth: int) -> JsonObject:

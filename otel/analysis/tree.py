@@ -29,6 +29,8 @@ class Forest:
     roots: tuple[Span, ...]
     orphans: tuple[Span, ...]
     circles: tuple[Span, ...]
+    renamed: Mapping[tuple[str, str], Span]
+    """Of the spans that are not the first of their id, the first of each service, by the id that was sent."""
 
     @property
     def heads(self) -> tuple[Span, ...]:
@@ -43,14 +45,18 @@ class Forest:
         """The parent in this forest; None for a root and for an orphan."""
         return self.parents.get(span.span_id)
 
+    @property
+    def orphans_outside_circles(self) -> tuple[Span, ...]:
+        """The orphans whose parent was not received."""
+        circle_ids = {span.span_id for span in self.circles}
+        return tuple(span for span in self.orphans if span.span_id not in circle_ids)
+
     def span_of(self, record: LogRecord) -> Span | None:
         """Give the span in which `record` was written, of several of one id that of its service; None if missing."""
-        first = span = self.by_id.get(record.span_id)
-        count = 0
-        while span is not None and span.service_name != record.service_name:
-            count += 1
-            span = self.by_id.get(f"{record.span_id}_{count}")
-        return span or first
+        first = self.by_id.get(record.span_id)
+        if first is None or first.service_name == record.service_name:
+            return first
+        return self.renamed.get((record.span_id, record.service_name), first)
 
     def subtree(self, head: Span) -> Iterator[tuple[Span, int]]:
         """Give `head` and its descendants, depth first, each with its depth below `head`."""
@@ -96,7 +102,17 @@ def forest_of(trace: Trace) -> Forest:
         roots=tuple(sorted(roots, key=start_order)),
         orphans=tuple(sorted((*orphans, *circles), key=start_order)),
         circles=tuple(sorted(circles, key=start_order)),
+        renamed=_renamed(by_id.values()),
     )
+
+
+def _renamed(spans: Iterable[Span]) -> dict[tuple[str, str], Span]:
+    found: dict[tuple[str, str], Span] = {}
+    for span in spans:
+        sent_id, underscore, _ = span.span_id.rpartition("_")
+        if underscore:
+            found.setdefault((sent_id, span.service_name), span)
+    return found
 
 
 def _each_once(spans: Iterable[Span]) -> Iterator[Span]:

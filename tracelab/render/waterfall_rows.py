@@ -105,10 +105,10 @@ def _all_notes(reading: TraceReading) -> Iterator[tuple[str, str, str]]:
     for span_id, late_ns in reading.path.outlives_parent_ns.items():
         if not _only_tidied_up(reading, span_id):
             yield span_id, f"outlives its parent by {duration_text(late_ns)}", palette.WARNING
-    for span in reading.forest.orphans:
-        text = f"parent {span.parent_span_id} was not received"
-        if span in reading.forest.circles:
-            text = f"its parent {span.parent_span_id} stands below it: they name each other in a circle"
+    for span in reading.forest.orphans_outside_circles:
+        yield span.span_id, f"parent {span.parent_span_id} was not received", palette.WARNING
+    for span in reading.forest.circles:
+        text = f"its parent {span.parent_span_id} stands below it: they name each other in a circle"
         yield span.span_id, text, palette.WARNING
     for span_id, shift_ns in reading.skew.shifts_ns.items():
         yield span_id, f"moved by {shift_ns / 1e6:+.1f} ms, its host's clock differs", palette.WARNING

@@ -86,6 +86,16 @@ def test_a_circle_is_told_from_a_parent_that_was_not_received() -> None:
     assert [found.span_id for found in forest.circles] == ["B"]
 
 
+def test_very_many_circles_take_no_longer_than_very_many_roots() -> None:
+    # Were each compared with each, this would meet the bound of every test.
+    many = trace(*(span(f"{number:05d}", 0, 1, f"{number:05d}") for number in range(20_000)))
+
+    forest = forest_of(many)
+
+    assert len(forest.circles) == 20_000
+    assert forest.orphans_outside_circles == ()
+
+
 def zipkin_call() -> Trace:
     """A call as Zipkin's libraries and Envoy send it: both sides have one id, and one parent."""
     return trace(
