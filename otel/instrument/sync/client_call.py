@@ -143,30 +143,29 @@ class ClientCall:
 
 
 class RequestMessages:
-    """A caller's stream of requests: each step runs in the context of the call, and its exception is logged there.
+    """A caller's stream of requests: counts them, and logs the exception of one that raises.
 
-    gRPC takes the steps in a thread of its own, which has no context; made in the thread that makes the call.
+    gRPC takes the steps in a thread of its own, to which it copies the context in which the call was started: ours.
     """
 
-    __slots__ = ("_messages", "_record", "_run")
+    __slots__ = ("_messages", "_record")
 
     def __init__(self, messages: Any, record: CallRecord) -> None:
         self._messages = messages
         self._record = record
-        self._run = contextvars.copy_context().run
 
     def __iter__(self) -> RequestMessages:
         return self
 
     def __next__(self) -> Any:
         try:
-            message = self._run(next, self._messages)
+            message = next(self._messages)
         except StopIteration:
             raise
         except Exception as error:
             if not exception_was_logged(error):
                 mark_exception_logged(error)
-                self._run(self._record.log_exception, semconv.CLIENT_CALL_EXCEPTION, error)
+                self._record.log_exception(semconv.CLIENT_CALL_EXCEPTION, error)
             raise
         self._record.sent(_size_bytes(message), in_stream=True)
         return message
