@@ -83,6 +83,7 @@ _WORK: Final = (
     Command("test", "tracelab.commands.test", "all the checks and tests; words after it go to pytest", True),
     Command("stubs", "tracelab.commands.stubs", "make generated/ from proto/"),
     Command("bench", "tracelab.commands.bench", "run a benchmark", True),
+    Command("chaos", "tracelab.commands.chaos", "do harm to real processes and count what was promised"),
     Command("clean", "tracelab.commands.clean", "remove what runs and tests left behind"),
     Command("completion", "tracelab.commands.completion", "print the completion script of a shell"),
 )

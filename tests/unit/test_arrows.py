@@ -66,10 +66,21 @@ ARROWS: dict[str, frozenset[str]] = {
         | _OTEL
     ),
     "tracelab.lessons": frozenset({"generated", "tracelab.learn", "tracelab.truth"}) | _OTEL,
+    "tracelab.chaos": frozenset(
+        {"clients.discovery", "clients.errors", "clients.screen", "generated", "otel.query", "tracelab.stack"}
+    ),
     "tracelab.own": frozenset({"clients.errors"}) | _OTEL,
     "tracelab.commands": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.viewer", "tracelab.demo"}
-        | {"tracelab.learn", "tracelab.own", "tracelab.render", "tracelab.stack", "tracelab.truth", _COMPARE}
+        | {
+            "tracelab.chaos",
+            "tracelab.learn",
+            "tracelab.own",
+            "tracelab.render",
+            "tracelab.stack",
+            "tracelab.truth",
+            _COMPARE,
+        }
         | {f"{_COMPARE}.{room}" for room in ("question", "statistics", "measurement", "results", "views")}
         | _OTEL
     ),

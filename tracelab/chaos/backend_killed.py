@@ -1,0 +1,112 @@
+"""The backend is killed while senders never pause: what it acknowledged must be there."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from typing import Final
+
+import grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from otel.query import TraceQuery
+from tracelab.chaos.bench import Bench, Process
+from tracelab.chaos.experiment import Count, Experiment, equal
+
+EXPORT: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+SENDER_COUNT: Final = 8
+SPANS_IN_A_BATCH: Final = 20
+EXPORT_TIMEOUT_S: Final = 10.0
+LONGEST_LIFE_S: Final = 0.3
+
+
+class Senders:
+    """Send batches, each a trace of its own, and remember which were acknowledged."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self.sent_count = 0
+        self.acknowledged: list[bytes] = []
+
+    async def send_until(self, over: asyncio.Event) -> None:
+        """Send until the backend is gone or `over`."""
+        async with grpc.aio.insecure_channel(self._address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(EXPORT)
+            await asyncio.gather(*(self._keep_sending(export, over) for _ in range(SENDER_COUNT)))
+
+    async def _keep_sending(self, export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes], over: asyncio.Event) -> None:
+        while not over.is_set():
+            trace_id = secrets.token_bytes(16)
+            self.sent_count += 1
+            try:
+                await export(batch(trace_id), timeout=EXPORT_TIMEOUT_S)
+            except grpc.aio.AioRpcError:
+                return
+            self.acknowledged.append(trace_id)
+
+
+def batch(trace_id: bytes) -> bytes:
+    """Write an export request of one trace."""
+    now = time.time_ns()
+    spans = [
+        Span(
+            trace_id=trace_id,
+            span_id=number.to_bytes(8, "big"),
+            name="killed",
+            start_time_unix_nano=now,
+            end_time_unix_nano=now + number,
+        )
+        for number in range(1, SPANS_IN_A_BATCH + 1)
+    ]
+    part = ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])
+    return ExportTraceServiceRequest(resource_spans=[part]).SerializeToString()
+
+
+async def kill_in_mid_batch(bench: Bench) -> tuple[Count, ...]:
+    """Kill the backend at moments of chance, start it again on its file, and look for what it had acknowledged."""
+    backend = await bench.backend()
+    senders = Senders(backend.address)
+    moments = random.Random(0)
+    kill_count = bench.pick(200, 3)
+    for _ in range(kill_count):
+        over = asyncio.Event()
+        sending = asyncio.create_task(senders.send_until(over))
+        await asyncio.sleep(moments.uniform(0.0, LONGEST_LIFE_S))
+        await bench.kill(backend)
+        over.set()
+        await sending
+        await bench.restart(backend)
+    missing, doubled = await asyncio.to_thread(looked_up, backend, senders.acknowledged)
+    return (
+        Count("kills", kill_count),
+        Count("batches sent", senders.sent_count),
+        Count("acknowledged", len(senders.acknowledged)),
+        equal("acknowledged and not there", missing, 0),
+        equal("spans that are there twice", doubled, 0),
+    )
+
+
+def looked_up(backend: Process, trace_ids: list[bytes]) -> tuple[int, int]:
+    """Count the traces that are not whole, and the spans that are there more than once."""
+    missing = doubled = 0
+    with TraceQuery(f"http://{backend.addresses['query']}") as query:
+        for trace_id in trace_ids:
+            trace = query.trace(trace_id.hex())
+            span_ids = [] if trace is None else [span.span_id for span in trace.spans]
+            missing += len(set(span_ids)) < SPANS_IN_A_BATCH
+            doubled += len(span_ids) - len(set(span_ids))
+    return missing, doubled
+
+
+EXPERIMENTS = (
+    Experiment(
+        "kill-backend",
+        "What the backend acknowledged is stored, whole and once, whenever it dies.",
+        "SIGKILL to the backend at moments of chance while 8 senders never pause, and a start on the same file",
+        "with requests answered before their transaction is committed, 3 kills lost 7 acknowledged batches",
+        kill_in_mid_batch,
+    ),
+)

@@ -1,0 +1,114 @@
+"""Callers who call again as soon as they are answered, and what each of their calls came to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+
+from generated import user_pb2, user_pb2_grpc
+from tracelab.chaos.bench import BenchError, Process
+
+TIMEOUT_S: Final = 20.0
+ANSWERS_BOUND_S: Final = 60.0
+# A refused connection fails in a millisecond; a caller who asked again at once would keep the machine from restarting.
+PAUSE_AFTER_REFUSAL_S: Final = 0.005
+# Repeated on UNAVAILABLE alone: that hides no cancel.
+RETRY_POLICY: Final = {
+    "maxAttempts": 3,
+    "initialBackoff": "0.05s",
+    "maxBackoff": "0.5s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+OPTIONS: Final = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+)
+
+
+@dataclass
+class CallersTally:
+    """How the calls so far ended: by code, how long the answered ones took, and the span ids that these carried."""
+
+    codes: Counter[str] = field(default_factory=Counter)
+    durations_s: list[float] = field(default_factory=list)
+    answered_ids: list[str] = field(default_factory=list)
+    is_over: bool = False
+
+    @property
+    def sent_count(self) -> int:
+        """How many calls came to an end."""
+        return self.codes.total()
+
+    @property
+    def refused_count(self) -> int:
+        """How many did not end OK."""
+        return self.codes.total() - self.codes["OK"]
+
+    async def wait_for_answers(self, count: int) -> None:
+        """Wait for so many more answers; BenchError if they do not come."""
+        wanted_count = self.codes["OK"] + count
+        until_s = time.monotonic() + ANSWERS_BOUND_S
+        while self.codes["OK"] < wanted_count:
+            if time.monotonic() > until_s:
+                raise BenchError(f"waited {ANSWERS_BOUND_S:g} s for {count} answers; so far: {dict(self.codes)}")
+            await asyncio.sleep(PAUSE_AFTER_REFUSAL_S)
+
+
+@asynccontextmanager
+async def callers(
+    addresses: Sequence[str], caller_count: int, *, retries: bool = True, baggage: str = "", pause_s: float = 0.0
+) -> AsyncIterator[CallersTally]:
+    """Keep `caller_count` callers at ListUsers, round robin over the addresses, until the block ends."""
+    config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if retries:
+        config["methodConfig"] = [{"name": [{}], "retryPolicy": RETRY_POLICY}]
+    tally = CallersTally()
+    options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
+    async with grpc.aio.insecure_channel(f"ipv4:{','.join(addresses)}", options) as channel:
+        stub = user_pb2_grpc.UserServiceStub(channel)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(caller_count):
+                group.create_task(_keep_calling(stub, tally, baggage, pause_s))
+            try:
+                yield tally
+            finally:
+                tally.is_over = True
+
+
+async def _keep_calling(
+    stub: user_pb2_grpc.UserServiceAsyncStub, tally: CallersTally, baggage: str, pause_s: float
+) -> None:
+    while not tally.is_over:
+        span_id = secrets.token_hex(8)
+        metadata = [("traceparent", f"00-{secrets.token_hex(16)}-{span_id}-01")]
+        metadata += [("baggage", baggage)] if baggage else []
+        begun_s = time.perf_counter()
+        try:
+            await stub.ListUsers(user_pb2.ListUsersRequest(), timeout=TIMEOUT_S, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            tally.codes[error.code().name] += 1
+            await asyncio.sleep(PAUSE_AFTER_REFUSAL_S)
+        else:
+            tally.codes["OK"] += 1
+            tally.durations_s.append(time.perf_counter() - begun_s)
+            tally.answered_ids.append(span_id)
+        if pause_s:
+            await asyncio.sleep(pause_s)
+
+
+def returned_ids(*servers: Process) -> Counter[str]:
+    """Name each call whose handler came to its end, by the span id that it carried, and say how often."""
+    lines = [line for server in servers for line in server.witness()]
+    span_ids = {line["rpc_id"]: line["traceparent"].split("-")[2] for line in lines if line["event"] == "entered"}
+    return Counter(span_ids[line["rpc_id"]] for line in lines if line["event"] == "returned")

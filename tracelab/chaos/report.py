@@ -1,0 +1,116 @@
+"""Shows results: a table for the terminal, JSON for programs, Markdown for the documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from tracelab.chaos.experiment import Count, Experiment, Result
+
+HELD: Final = "✔"
+BROKEN: Final = "✘"
+
+
+def print_results(out: Console, results: Sequence[Result]) -> None:
+    """Print each promise, the harm, what was counted, and whether it held."""
+    for result in results:
+        mark, style = (HELD, "green") if result.held else (BROKEN, "red")
+        out.print(Text.assemble((f"{mark} ", style), (result.experiment.slug, "bold"), f"  {result.duration_s:.0f} s"))
+        out.print(Text(f"  promise  {result.experiment.promise}"))
+        out.print(Text(f"  harm     {result.experiment.harm}"))
+        for line in _told(result):
+            out.print(Text(f"  {line}"))
+    held_count = sum(result.held for result in results)
+    out.print(Text(f"{held_count} of {len(results)} promises held"))
+
+
+def results_json(results: Sequence[Result], *, is_short: bool) -> str:
+    """Everything, as one JSON object."""
+    told = [
+        {
+            "experiment": result.experiment.slug,
+            "promise": result.experiment.promise,
+            "harm": result.experiment.harm,
+            "held": result.held,
+            "error": result.error,
+            "durationS": round(result.duration_s, 1),
+            "counts": [
+                {"name": count.name, "value": count.value, "held": count.held, "timed": count.is_timed}
+                for count in result.counts
+            ],
+        }
+        for result in results
+    ]
+    return json.dumps({"form": "short" if is_short else "long", "experiments": told}, ensure_ascii=False, indent=2)
+
+
+def document(results: Sequence[Result]) -> str:
+    """The page of a run: for each experiment what a test compares with the code, and the figures of this run."""
+    return INTRODUCTION + "\n".join(_section(result) for result in results) + LIMITS
+
+
+def described(experiment: Experiment) -> str:
+    """The part of an experiment's section that does not change from run to run."""
+    return (
+        f"## {experiment.slug}\n\n"
+        f"**Promise.** {experiment.promise}\n\n"
+        f"**Harm.** {sentence(experiment.harm)}\n\n"
+        f"**Seen broken.** {sentence(experiment.without)}\n"
+    )
+
+
+def sentence(text: str) -> str:
+    """A text as a sentence of its own."""
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _section(result: Result) -> str:
+    rows = "".join(f"| {count.name} | {_figure(count)} | {_mark(count.held)} |\n" for count in result.counts)
+    verdict = "held" if result.held else f"**not held**{f': {result.error}' if result.error else ''}"
+    return f"{described(result.experiment)}\nThis run: {verdict}, in {result.duration_s:.0f} s.\n\n" + (
+        f"| counted | | held |\n|---|---|---|\n{rows}" if rows else ""
+    )
+
+
+def _told(result: Result) -> Iterator[str]:
+    width = max((len(_figure(count)) for count in result.counts), default=0)
+    for count in result.counts:
+        yield f"{_mark(count.held) or ' '} {_figure(count):>{width}}  {count.name}"
+    if result.error:
+        yield f"{BROKEN} {result.error}"
+
+
+def _figure(count: Count) -> str:
+    return f"{count.value:,}"
+
+
+def _mark(held: bool | None) -> str:
+    return "" if held is None else HELD if held else BROKEN
+
+
+INTRODUCTION: Final = """\
+# What holds when things go wrong
+
+Promises of the services and of the embedded backend, each with the harm that was done to real processes and what was
+counted afterwards by witnesses that use no telemetry: what callers received, what handlers wrote down, what is stored.
+A promise whose protection was never seen missing proves nothing, so each says how it was broken on purpose.
+
+`./lab chaos --write` made this page, `./lab chaos` shows the same, `./lab chaos --short` takes about a minute. A
+test compares promises and harms with the code; the figures are those of one run.
+
+"""
+LIMITS: Final = """
+## What does not hold, or was not tried
+
+- A caller who does not wait for one answer before the next call can hit the moment between a server's stop and the
+  arrival of its GOAWAY: less than a millisecond on one machine. Such a call reads CANCELLED; our clients repeat it.
+- A call whose answer died with its server may be served twice, once more by the server that the retry went to.
+- A request of 16 MiB that holds nothing but empty spans takes the backend seconds and more than a gigabyte to parse
+  before it is refused.
+- No experiment here touches a full disk, a damaged store or TLS, or lasts long enough for a slope to show.
+- Everything ran on one machine, on loopback.
+"""
