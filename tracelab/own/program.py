@@ -49,7 +49,6 @@ print(json.dumps({"version": list(sys.version_info[:2]), "tag": sys.implementati
 """
 _PYTHON_NAME: Final = re.compile(r"(python|pypy)\d*(\.\d+)*(\.exe)?", re.IGNORECASE)
 _OPTIONS_WITH_WORD: Final = ("-X", "-W", "--check-hash-based-pycs")
-_STOCK_INSTRUMENTATIONS: Final = "grpc_client,grpc_server,grpc_aio_client,grpc_aio_server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,6 @@ def program_environ(program: Program, environ: Mapping[str, str], otlp_endpoint:
         "OTEL_TRACES_EXPORTER": "otlp",
         "OTEL_LOGS_EXPORTER": "otlp",
         "OTEL_METRICS_EXPORTER": "otlp",
-        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": _STOCK_INSTRUMENTATIONS,
     }.items():
         made.setdefault(name, value)
     if program.brings_packages:
