@@ -23,7 +23,7 @@ from tracelab.learn.outcome import Outcome, equal, holds
 from tracelab.learn.servicer_process import ServerProcess
 
 CODE = "tracelab.lessons.drain:Users"
-WORK_S = 0.002
+WORK_S = 0.01
 CALLERS = 20
 ANSWERS_BEFORE = 100  # until every caller is at it
 GRACE_S = 5.0
@@ -35,7 +35,7 @@ OURS = ("UNAVAILABLE", "CANCELLED")
 
 
 class Users(UserServiceServicer):
-    """Works 2 ms for an answer, and keeps the event loop from other calls meanwhile, as computing does."""
+    """Works 10 ms for an answer, and keeps the event loop from other calls meanwhile, as computing does."""
 
     def __init__(self, process: ServerProcess) -> None:
         self._process = process
