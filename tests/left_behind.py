@@ -37,7 +37,7 @@ class LeftBehind:
         new = entries(self._root) - self._before
         left = sorted(name for name in new if str(Path(name).parent) not in new)
         if left:
-            said = f"the run left in the checkout: {', '.join(left)}"
+            said = f"new in the checkout since the run began, left by it or made meanwhile: {', '.join(left)}"
             self._report(pytest.TestReport("the checkout", ("", None, "the checkout"), {}, "failed", said, "teardown"))
         return not left
 

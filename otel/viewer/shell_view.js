@@ -100,8 +100,9 @@ export function defaultRoute(page) {
   if (page === "logs") return { page, service: "", severity: 0, text: "", traceId: "", spanId: "", lookback: "1h" };
   if (page === "map") return { page, lookback: "1h" };
   if (page === "metrics") return { page, lookback: "15m", side: "served" };
+  if (page !== "search") throw new Error(`the page ${page} has no address`);
   return {
-    page: "search",
+    page,
     service: "",
     operation: "",
     tags: {},

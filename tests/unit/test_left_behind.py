@@ -24,5 +24,5 @@ def test_a_run_that_leaves_a_file_has_an_error_and_names_it(tmp_path: Path) -> N
     (tmp_path / "v3" / "modules").mkdir(parents=True)
     assert not made.is_clean()
     assert [(report.outcome, report.when, report.longreprtext) for report in seen] == [
-        ("failed", "teardown", "the run left in the checkout: v3")
+        ("failed", "teardown", "new in the checkout since the run began, left by it or made meanwhile: v3")
     ]

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 from clients.errors import LabError
@@ -77,13 +78,20 @@ def _run_side_by_side(checks: Sequence[tuple[str, Sequence[str]]], words: Sequen
                     tests.terminate()
                     tests.wait()
                     print(said, end="", flush=True)
-                    raise LabError(f"{name} found something", f"run it by itself: {' '.join(command)}")
+                    raise LabError(f"{name} found something", f"run it by itself: {_typed(command)}")
             return tests.wait()
         except SystemExit:  # a signal that the terminal did not send to pytest as well
             tests.terminate()
             for check in started:
                 check.terminate()
             raise
+
+
+def _typed(command: Sequence[str]) -> str:
+    """The command as a person types it in the checkout, where our tools are in `.venv`."""
+    folder = Path(sys.executable).parent
+    shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
+    return " ".join([str(shown / command[0]), *command[1:]])
 
 
 def _install() -> None:
