@@ -35,6 +35,13 @@ class RecorderHandler(logging.Handler):
         """Have no lock: a line is one write, and the lock would be held while another thread's call waits."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Do as the stdlib's does, without a lock, which from Python 3.13 on is entered whether there is one or not."""
+        passed: Any = self.filter(record)  # from Python 3.12 on a filter may give another record
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Record it in the context of the thread or task that logged it."""
         if self._watch.takes(record) or _is_logged_already(record):

@@ -59,14 +59,16 @@ def behavior(kind: Kind, body: Body) -> Any:
 
 
 class Gate:
-    """A servicer body that waits until it is opened, and tells when it was entered and left."""
+    """A servicer body that waits until it is opened; tells when it was entered, its call over, and it was left."""
 
     def __init__(self) -> None:
         self.entered = threading.Event()
+        self.over = threading.Event()
         self.open = threading.Event()
         self.left = threading.Event()
 
-    def __call__(self, _context: Any) -> None:
+    def __call__(self, context: Any) -> None:
+        context.add_callback(self.over.set)
         self.entered.set()
         self.open.wait(30)
         self.left.set()

@@ -63,6 +63,7 @@ def test_a_cancelled_synchronous_call_reads_cancelled_on_both_sides(
 
     assert said(sync_rig.span(SpanKind.CLIENT)) == LOCALLY_CANCELLED
     assert call.code() is grpc.StatusCode.CANCELLED
+    assert gate.over.wait(10)
     gate.open.set()
     assert said(sync_rig.span(SpanKind.SERVER)) == {"code": "CANCELLED"}
 
@@ -78,6 +79,7 @@ def test_a_closed_channel_cancels_its_synchronous_calls(sync_rig: SyncRig, kind:
     channel.close()
 
     assert said(sync_rig.span(SpanKind.CLIENT)) == error("CANCELLED", call.details())
+    assert gate.over.wait(10)
     gate.open.set()
     assert said(sync_rig.span(SpanKind.SERVER)) == {"code": "CANCELLED"}
 
@@ -93,6 +95,7 @@ def test_a_servicer_that_outlives_its_deadline_makes_the_server_span_as_long_as_
 
     client = sync_rig.span(SpanKind.CLIENT)
     assert said(client) == error("DEADLINE_EXCEEDED", "Deadline Exceeded")
+    assert gate.over.wait(10)
     gate.open.set()
     server = sync_rig.span(SpanKind.SERVER)
     assert said(server) == error("DEADLINE_EXCEEDED")
@@ -148,16 +151,17 @@ def test_a_servicer_is_never_shown_a_cut_upload_as_a_whole_one(
     channel = sync_rig.channel()
     for count in range(1, 41):
         call = start(channel, kind, style, requests=blocked, timeout=0.05 if ending == "deadline" else 20)
-        assert began.wait(10)
-        began.clear()
         if ending == "cancel":
+            assert began.wait(10)
+            began.clear()
             call.cancel()
-        servers = sync_rig.spans(SpanKind.SERVER, count)
-        if ending == "cancel":
-            assert said(servers[-1]) == {}
-            assert (servers[-1].attributes or {})["tracelab.rpc.cut_short"] is True
+        server = sync_rig.spans(SpanKind.SERVER, count)[-1]
+        if ending == "deadline":
+            assert said(server) == error("DEADLINE_EXCEEDED")
+        elif said(server):  # the cancel came between two reads, so that it can be nothing but a cancel
+            assert said(server) == {"code": "CANCELLED"}
         else:
-            assert said(servers[-1]) == error("DEADLINE_EXCEEDED")
+            assert (server.attributes or {})["tracelab.rpc.cut_short"] is True
     assert set(read) == {"cut"}
 
 
@@ -246,6 +250,7 @@ def test_a_dropped_stream_is_cancelled_as_grpc_does_and_both_sides_say_so(
     del call
 
     assert said(sync_rig.span(SpanKind.CLIENT)) == COLLECTED
+    assert gate.over.wait(10)
     gate.open.set()
     assert said(sync_rig.span(SpanKind.SERVER)) == {"code": "CANCELLED"}
 
