@@ -23,7 +23,8 @@ from tracelab.learn.outcome import Outcome, equal, holds
 from tracelab.learn.servicer_process import ServerProcess
 
 CODE = "tracelab.lessons.drain:Users"
-WORK_S = 0.01
+BUSY_CODE = "tracelab.lessons.drain:BusyUsers"
+WORK_S = 0.005
 CALLERS = 20
 ANSWERS_BEFORE = 100  # until every caller is at it
 GRACE_S = 5.0
@@ -35,16 +36,24 @@ OURS = ("UNAVAILABLE", "CANCELLED")
 
 
 class Users(UserServiceServicer):
-    """Works 10 ms for an answer, and keeps the event loop from other calls meanwhile, as computing does."""
+    """Answers at once."""
 
     def __init__(self, process: ServerProcess) -> None:
         self._process = process
 
     async def ListUsers(self, request: ListUsersRequest, context: Any) -> ListUsersResponse:
-        """Work, and answer."""
+        """Answer."""
         self._process.saw("entered", context)
-        compute()
         return ListUsersResponse()
+
+
+class BusyUsers(Users):
+    """Works 5 ms for an answer and keeps the event loop from other calls meanwhile: callers queue here."""
+
+    async def ListUsers(self, request: ListUsersRequest, context: Any) -> ListUsersResponse:
+        """Work, and answer."""
+        compute()
+        return await super().ListUsers(request, context)
 
 
 def compute() -> None:
@@ -88,7 +97,7 @@ async def run(lab: Lab) -> Outcome:
     """Stop one of two busy servers, by its library alone and as a service should; then let connections grow old."""
     await lab.start("user")
     alone, steady, elsewhere, aging = await asyncio.gather(
-        lab.servicer(CODE, "user", name="library-alone", grace_s=GRACE_S),
+        lab.servicer(BUSY_CODE, "user", name="library-alone", grace_s=GRACE_S),
         lab.servicer(CODE, "user", name="steady"),
         lab.servicer(CODE, "user", name="elsewhere"),
         lab.servicer(CODE, "user", name="aging", channel_options=[CONNECTION_AGE]),
@@ -111,8 +120,10 @@ async def run(lab: Lab) -> Outcome:
     drained = await under_load(lab, both, OURS, lambda: gone(service.pid))
     aged = await under_load(lab, [aging.address], USUAL, grown_old)
 
-    cancelled = await trace_of_first(lab, [root.trace_id for root in asked.ended("CANCELLED")], server_count=0)
-    repeated = await trace_of_first(lab, repeats(elsewhere), server_count=2)
+    cancelled = await trace_of_first(
+        lab, [root.trace_id for root in asked.ended("CANCELLED")], "ended CANCELLED", server_count=0
+    )
+    repeated = await trace_of_first(lab, repeats(elsewhere), "was repeated elsewhere", server_count=2)
     ports = client_ports(aging)
     facts = (
         holds(
@@ -164,10 +175,10 @@ def anywhere(repeated_codes: Sequence[str]) -> Mapping[str, object]:
     return {"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [{"name": [{}], "retryPolicy": policy}]}
 
 
-async def trace_of_first(lab: Lab, trace_ids: Sequence[str], *, server_count: int) -> Trace:
+async def trace_of_first(lab: Lab, trace_ids: Sequence[str], what: str, *, server_count: int) -> Trace:
     """The trace of the first of these calls, once its client and so many servers have told."""
     if not trace_ids:
-        raise LessonError("no call met the stop in the way that the lesson is about; run it again")
+        raise LessonError(f"no call {what}; run the lesson again")
     return await lab.trace(
         trace_ids[0], lambda trace: len(servers(trace)) >= server_count and any(is_root(span) for span in trace.spans)
     )
