@@ -22,7 +22,8 @@ from tracelab.learn.servicer_process import ServerProcess
 from tracelab.learn.shop import fill_shop
 
 TIMEOUT_S = 0.4
-LONG_TIMEOUT_S = 10.0
+LONG_TIMEOUT_S = 10.03  # not a round number: what is left of one is written as it is, once a moment has passed
+LONG_CALLS = 4  # on a busy machine 30 ms may pass before the header is written
 WORK_S = 1.2
 SPENT_MS = 100
 SLOW = f"UserService/GetUser:delay={SPENT_MS}ms|OrderService/ListOrders:delay={WORK_S}s"
@@ -66,13 +67,17 @@ async def run(lab: Lab) -> Outcome:
     await warm_up(lab, user_id, "report", shielded.address)
     passed_on = await report(lab, "deadline passed on", "report", user_id)
     alone = await report(lab, "shielded, no deadline", shielded.address, user_id)
-    roomy = await report(lab, "ten seconds", "report", user_id, timeout_s=LONG_TIMEOUT_S, fault="")
+    roomy = [
+        await report(lab, "much time", "report", user_id, timeout_s=LONG_TIMEOUT_S, fault="") for _ in range(LONG_CALLS)
+    ]
 
     hops = [server(passed_on, name) for name in ("GetUserReport", "ListOrders")]
     left = [TIMEOUT_S, *(remaining(hop) or 0.0 for hop in hops)]
     last = server(alone, "ListOrders")
     caller = server(alone, "GetUserReport")
-    told, passed = (remaining(server(roomy, name)) or 0.0 for name in ("GetUserReport", "ListOrders"))
+    told, passed = (
+        max(remaining(server(trace, name)) or 0.0 for trace in roomy) for name in ("GetUserReport", "ListOrders")
+    )
     facts = (
         equal("the caller's code, both times", ["DEADLINE_EXCEEDED"] * 2, [client_code(passed_on), client_code(alone)]),
         holds(
@@ -95,8 +100,18 @@ async def run(lab: Lab) -> Outcome:
             "after" if last.end_time_unix_nano > caller.end_time_unix_nano else "before",
             last.end_time_unix_nano > caller.end_time_unix_nano,
         ),
-        holds("of 10 s, ReportService is told", "more: gRPC rounds up", f"{told:.1f} s", told > LONG_TIMEOUT_S),
-        holds("of these, OrderService is told", "less than 10 s", f"{passed:.1f} s", 0 < passed < LONG_TIMEOUT_S),
+        holds(
+            f"the most that ReportService is told of 10.03 s, {LONG_CALLS} calls",
+            "more: gRPC rounds up",
+            f"{told:.2f} s",
+            told > LONG_TIMEOUT_S,
+        ),
+        holds(
+            "the most that OrderService is told of these",
+            "less than 10.03 s",
+            f"{passed:.2f} s",
+            0 < passed < LONG_TIMEOUT_S,
+        ),
     )
     return Outcome(
         facts,
@@ -215,7 +230,7 @@ LESSON = Lesson(
         "at the deadline the handler's task is cancelled, and a call that it awaits with it. Do not rely on that: "
         "whatever runs in a task of its own, or behind a shield, does not notice. It has no deadline, it ends OK, and "
         "nobody reads it. That is how a slow backend stays slow after its callers have gone. On the wire a timeout has "
-        "three digits and is rounded up, so 10 s are told as 10.1 s; these services pass on a little less than is left."
+        "three digits and is rounded up, so 10.03 s are told as 10.1 s; these services pass on a little less than that."
     ),
     source="grpc.io guide: Deadlines",
     try_it=TryIt(
