@@ -112,12 +112,12 @@ class Call:
             call.result()
             self.received += 1
 
-    def until_seen(self, event: str) -> None:
-        """Wait until the servicer's witness has written `event` down for this call; TimeoutError past the bound."""
+    def until_seen(self, *events: str) -> None:
+        """Wait until the servicer's witness has written one of `events` down; TimeoutError past the bound."""
         deadline_s = time.monotonic() + self.scenario.ending.timeout_s + HANG_BOUND_S
-        while not self.has_seen(event):
+        while not any(map(self.has_seen, events)):
             if time.monotonic() > deadline_s:
-                raise TimeoutError(event)
+                raise TimeoutError(*events)
             time.sleep(POLL_S)
 
     def until_next_is_awaited(self) -> None:
@@ -157,7 +157,7 @@ def perform(call: Call) -> None:
                 next(running)
                 call.received += 1
                 del running
-                call.until_seen("caught")
+                call.until_seen("caught", "raised")  # in its wait, or before it was asked for a second answer
                 raise grpc.FutureCancelledError
         call.finish(running)
     finally:
@@ -170,7 +170,7 @@ def _abandon(call: Call, running: Any) -> None:
         call.received += 1
         break
     call.open_before_deadline = running.is_active()
-    call.until_seen("caught")
+    call.until_seen("caught", "raised")
 
 
 class Caller:
