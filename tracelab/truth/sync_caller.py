@@ -237,7 +237,7 @@ class Caller:
         """Make one call inside a span of its own and keep the record of what it came to."""
         server = scenario.ending.server
         address = self._servers[server].address
-        # Only where it matters: a stream whose last retry finds no server leaves its reader waiting for ever (1.85.1).
+        # Only where an ending is about retries.
         retries = [("grpc.service_config", RETRY_POLICY)] if scenario.ending.behaviour in RETRIED else []
         channel = self._telemetry.sync.insecure_channel(address, options=retries)
         if server not in {Server.ABSENT, Server.FROZEN}:

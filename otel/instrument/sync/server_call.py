@@ -160,8 +160,7 @@ class ServerCall:
     def raise_if_not_parsed(self) -> None:
         """Raise what gRPC raises in a stream of requests that was cut, if it ended because one did not parse.
 
-        gRPC has refused the call and shows an ordinary end. A servicer that then answers makes it send a second status,
-        after which `server.stop` waits for ever; after this error it sends nothing more.
+        gRPC has refused the call and shows an ordinary end; after this error nothing more is sent.
         """
         if self._failure is not None and self._failure.details == NOT_PARSED and self._state is not None:
             error = grpc.RpcError()
