@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 CACHES: Final = {
-    ".coverage", ".git", ".hypothesis", ".mypy_cache", ".ruff_cache", ".venv", ".venv.lock", "__pycache__",
+    ".cache", ".coverage", ".git", ".hypothesis", ".mypy_cache", ".ruff_cache", ".venv", ".venv.lock", "__pycache__",
 }  # fmt: skip
 
 

@@ -37,8 +37,13 @@ class FittedBaggage:
 
 
 def metadata_bytes(metadata: Iterable[tuple[str, Any]]) -> int:
-    """Return the size that a server counts against its limits, what core adds included as an estimate."""
-    return RESERVED_BYTES + sum(len(key) + len(value) + ENTRY_BYTES for key, value in metadata if value)
+    """Return the size that a server counts against its limits, what core adds included as an estimate.
+
+    A value that is no text or bytes counts nothing: gRPC refuses the call, in words of its own.
+    """
+    return RESERVED_BYTES + sum(
+        len(key) + len(value) + ENTRY_BYTES for key, value in metadata if isinstance(value, str | bytes) and value
+    )
 
 
 def fitted_baggage(header: str, room_bytes: int) -> FittedBaggage:
