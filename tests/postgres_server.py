@@ -17,6 +17,8 @@ import psycopg
 from tests.polling import eventually
 
 USER = "tracelab"
+ACCOUNT = "postgres"
+AS_POSTGRES = ("setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--clear-groups")
 BOUND_S = 30.0
 # Data need not outlive a power cut; what was committed still outlives the process, since the kernel has it.
 OPTIONS = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "listen_addresses=")
@@ -37,10 +39,11 @@ class PostgresServer:
     def __init__(self, folder: Path, bin_folder: Path) -> None:
         self._folder = folder
         self._bin = bin_folder
-        self._account = "postgres" if os.geteuid() == 0 else None
+        # By a program that becomes the server, not by Popen's `user`: that forks, and gRPC's threads do not survive it.
+        self._prefix = (*AS_POSTGRES, "--") if os.geteuid() == 0 else ()
         self._process: subprocess.Popen[bytes] | None = None
-        if self._account:
-            owner = pwd.getpwnam(self._account)
+        if self._prefix:
+            owner = pwd.getpwnam(ACCOUNT)
             os.chown(folder, owner.pw_uid, owner.pw_gid)
         self._run("initdb", "--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C.UTF-8")
 
@@ -52,9 +55,9 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         command = [str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self._folder), *OPTIONS]
-        with (self._folder.parent / f"{self._folder.name}.log").open("ab") as log:
+        with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._account, cwd="/"
+                [*self._prefix, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
             )
         eventually(self._answers, until=bool, within_s=BOUND_S)
 
@@ -67,19 +70,24 @@ class PostgresServer:
         self._end(signal.SIGINT)
 
     @property
+    def log_file(self) -> Path:
+        """What the server says, beside its folder."""
+        return self._folder.with_name(f"{self._folder.name}.log")
+
+    @property
     def _data(self) -> Path:
         return self._folder / "data"
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(
-            [str(self._bin / program), "-D", str(self._data), *words],
-            user=self._account, cwd="/", capture_output=True, text=True, timeout=BOUND_S,
+            [*self._prefix, str(self._bin / program), "-D", str(self._data), *words],
+            cwd="/", capture_output=True, text=True, timeout=BOUND_S,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
     def _answers(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, "the server ended while it started"
+        assert self._process.poll() is None, f"it ended while it started:\n{self.log_file.read_text()[-2000:]}"
         try:
             psycopg.connect(self.url, connect_timeout=2).close()
         except psycopg.OperationalError:
@@ -104,4 +112,4 @@ def postgres_server(bin_folder: Path) -> Iterator[PostgresServer]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
-        folder.with_name(f"{folder.name}.log").unlink(missing_ok=True)
+        server.log_file.unlink(missing_ok=True)

@@ -115,6 +115,10 @@ class SyncRig:
         self._stack.callback(lambda: server.stop(0).wait(10))
         self._stack.push(gates)
 
+    def call_count(self) -> int:
+        """How many calls gRPC's server has in hand; one that is over while it waits for a thread is none of them."""
+        return len(self.server._state.rpc_states)  # nothing public tells it
+
     def channel(self, *, options: Sequence[tuple[str, Any]] = (), interceptors: Any = ()) -> Any:
         """Open a traced channel; Any, so that tests call raw methods on it."""
         channel: Any
