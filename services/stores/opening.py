@@ -8,8 +8,9 @@ from typing import Final
 
 from opentelemetry.trace import Tracer
 
+from services.options import EXIT_USAGE
 from services.stores.memory import MemoryOrderStore, MemoryUserStore
-from services.stores.ports import USAGE, OrderStore, StoreOpeningError, UserStore
+from services.stores.ports import OrderStore, StoreOpeningError, UserStore
 
 VARIABLE: Final = "LAB_STORE_URL"
 _SCHEMES: Final = ("postgresql://", "postgres://")
@@ -41,5 +42,6 @@ async def open_order_store(url: str, tracer: Tracer) -> AsyncIterator[OrderStore
 
 def _is_database(url: str) -> bool:
     if url and not url.startswith(_SCHEMES):
-        raise StoreOpeningError(f"{VARIABLE} is no URL of a PostgreSQL database, as in postgresql://host/name", USAGE)
+        sentence = f"{VARIABLE} is no URL of a PostgreSQL database, as in postgresql://host/name"
+        raise StoreOpeningError(sentence, EXIT_USAGE)
     return bool(url)

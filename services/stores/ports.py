@@ -17,9 +17,6 @@ from typing import Generic, Protocol, TypeVar
 Record = TypeVar("Record")
 
 
-USAGE = 2  # the exit code of a program that was told something wrong
-
-
 class StoreOpeningError(Exception):
     """A store can't be used; the text is a sentence for the person, and holds no password."""
 

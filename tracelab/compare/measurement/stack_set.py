@@ -16,11 +16,8 @@ from clients.discovery.defaults import BACKEND, SERVICES
 from tracelab.stack import Stack, StackOptions, StackProcess
 
 RUNS_FOLDER = "runs"
-_OF_THE_SHELL = (
-    "OTEL_EXPORTER_OTLP_",
-    "LAB_STORE_URL",
-    "LAB_QUERY_TOKEN",
-)  # what a comparison makes goes to places of its own
+# What a comparison makes goes to places of its own, which nobody else reads.
+_OF_THE_SHELL = ("OTEL_EXPORTER_OTLP_", "LAB_STORE_URL", "LAB_QUERY_TOKEN")
 
 
 def new_run_home(lab_home: Path) -> Path:
