@@ -47,16 +47,31 @@ Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler
 
 def wrap(handler: Handler, around: Around) -> Handler:
     """Return a handler of the same kind that runs inside `around(context)`; messages are shown to its scope."""
-    behaviour = _behaviour_of(handler)
+    behaviour = behavior_of(handler)
     kind = (handler.request_streaming, handler.response_streaming)
-    wrapped, build = {
-        (False, False): (_unary_unary, grpc.unary_unary_rpc_method_handler),
-        (False, True): (_unary_stream, grpc.unary_stream_rpc_method_handler),
-        (True, False): (_stream_unary, grpc.stream_unary_rpc_method_handler),
-        (True, True): (_stream_stream, grpc.stream_stream_rpc_method_handler),
+    wrapped = {
+        (False, False): _unary_unary,
+        (False, True): _unary_stream,
+        (True, False): _stream_unary,
+        (True, True): _stream_stream,
     }[kind]
+    return _made(handler, wrapped(behaviour, around), _lenient(handler))
+
+
+def like(handler: Handler, behaviour: Callable[..., Any]) -> Handler:
+    """Return a handler like `handler` with another behaviour."""
+    return _made(handler, behaviour, handler.request_deserializer)
+
+
+def _made(handler: Handler, behaviour: Callable[..., Any], parse: Callable[[bytes], Any] | None) -> Handler:
+    build = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[bool(handler.request_streaming), bool(handler.response_streaming)]
     # The stub of `grpc` types these four for synchronous behaviours only.
-    made: Handler = build(wrapped(behaviour, around), _lenient(handler), handler.response_serializer)
+    made: Handler = build(behaviour, parse, handler.response_serializer)
     return made
 
 
@@ -93,7 +108,8 @@ class WrappedHandlers:
         return known[1]
 
 
-def _behaviour_of(handler: Handler) -> Callable[..., Any]:
+def behavior_of(handler: Handler) -> Callable[..., Any]:
+    """Return the one behaviour that a handler has."""
     behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     if behaviour is None:
         raise TypeError("a handler without a behaviour")

@@ -17,6 +17,8 @@ from opentelemetry import trace
 
 from services.behaviors import CallScope, Context, Continuation, Handler, UnparsableRequest, WrappedHandlers
 from services.errors import DomainError, malformed_request, status_of
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -32,7 +34,8 @@ DEADLINE_SLACK_S = 0.05
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Maps what handlers raise to a `google.rpc.Status` whose ErrorInfo has `domain`, such as `user.tracelab`."""
 
-    def __init__(self, domain: str) -> None:
+    def __init__(self, domain: str, api: Api = AIO) -> None:
+        self.api = api
         self._domain = domain
         self._cut_off_s = math.inf
         self._wrapped = WrappedHandlers()
@@ -110,8 +113,7 @@ class _Ending(CallScope):
                 self._finished(grpc.StatusCode.UNKNOWN)
 
     def _code_of_return(self) -> grpc.StatusCode:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():  # the handler swallowed a cancel and returned
+        if self._interceptor.api.is_cancelled(self._context):  # the handler returned all the same
             return self._interceptor.cancel_code(self._context)
         left_s: float | None = self._context.time_remaining()
         if left_s is not None and left_s <= 0:  # it held up the event loop past its deadline and saw no cancel

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import grpc
 from google.protobuf import any_pb2
@@ -131,8 +132,8 @@ class UpstreamError(DomainError):
     broken) gets a reason of its own, such as USER_SERVICE_UNAVAILABLE, and nothing of the details leaves this service.
     """
 
-    def __init__(self, service: str, error: grpc.aio.AioRpcError) -> None:
-        code = error.code()
+    def __init__(self, service: str, error: Any) -> None:
+        code: grpc.StatusCode = error.code()
         info = error_info_of(error) if code in DOMAIN_REFUSALS else None
         if info is None:
             reason = f"{screaming_snake(service)}_{code.name}"
@@ -194,12 +195,12 @@ def passing_on(service: str) -> Iterator[None]:
     """Turn a failed call to `service` (its short name, `UserService`) into an UpstreamError."""
     try:
         yield
-    except grpc.aio.AioRpcError as error:
+    except grpc.RpcError as error:  # of either API
         raise UpstreamError(service, error) from error
 
 
-def error_info_of(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
-    """Return the ErrorInfo of a failed call; None if it has none, or one that contradicts its status."""
+def error_info_of(error: Any) -> error_details_pb2.ErrorInfo | None:
+    """Return the ErrorInfo of a failed call of either API; None if it has none, or one that contradicts its status."""
     try:
         status = rpc_status.from_call(error)
     except ValueError:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import grpc
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor, MethodDescriptor
 
+BAGGAGE_KEY = "fault"
 MAX_DELAY_S = 60.0  # past every deadline of ours; longer only ties up the server
 MAX_COUNT = 1_000_000
 MAX_FAULT_COUNT = 16  # each call looks through all of them

@@ -11,10 +11,10 @@ the request; at a stream of requests it looks at each until one matches, and the
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import grpc
 import structlog
@@ -28,40 +28,41 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from services.behaviors import CallScope, Continuation, Handler, wrap
 from services.errors import FieldViolation, InjectedFaultError, InvalidFieldsError
-from services.fault_text import Condition, Fault, UnknownFaultError, parse_faults
-
-if TYPE_CHECKING:
-    pass
+from services.fault_text import BAGGAGE_KEY, Condition, Fault, UnknownFaultError, parse_faults
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
 
 log = structlog.get_logger()
 
-BAGGAGE_KEY = "fault"
 MAX_COUNTED = 10_000  # traces whose `times` are remembered; the oldest is forgotten first
 EMPTY_CONTEXT = TelemetryContext()
 
 
 class FaultCounts:
-    """How often each limited fault has happened, by trace; bounded."""
+    """How often each limited fault has happened, by trace; bounded, and safe in any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._counts: OrderedDict[tuple[str, Fault], int] = OrderedDict()
 
     def take(self, trace_id: str, fault: Fault) -> bool:
         """Count one more time and tell whether the fault may still happen."""
         if fault.times is None:
             return True
-        count = self._counts.pop((trace_id, fault), 0)
-        self._counts[trace_id, fault] = min(count + 1, fault.times)
-        if len(self._counts) > MAX_COUNTED:
-            self._counts.popitem(last=False)
+        with self._lock:
+            count = self._counts.pop((trace_id, fault), 0)
+            self._counts[trace_id, fault] = min(count + 1, fault.times)
+            if len(self._counts) > MAX_COUNTED:
+                self._counts.popitem(last=False)
         return count < fault.times
 
 
 class FaultInterceptor(grpc.aio.ServerInterceptor):
     """Lets the faults of a call's baggage happen; `methods` are those that a fault may name, by short name."""
 
-    def __init__(self, methods: Mapping[str, MethodDescriptor]) -> None:
+    def __init__(self, methods: Mapping[str, MethodDescriptor], api: Api = AIO) -> None:
         self._methods = methods
+        self._api = api
         self._name_of = {
             f"/{method.containing_service.full_name}/{method.name}": name for name, method in methods.items()
         }
@@ -82,7 +83,8 @@ class FaultInterceptor(grpc.aio.ServerInterceptor):
         if text is None:
             return handler
         trace_id = _trace_id(carrier)
-        return wrap(handler, lambda _context: _Injection(self._counts, trace_id, self._asked(name, text), handler))
+        asked = self._asked(name, text)
+        return wrap(handler, lambda _context: _Injection(self._api, self._counts, trace_id, asked, handler))
 
     def _asked(self, name: str, text: str) -> Callable[[], Sequence[Fault]]:
         def faults() -> Sequence[Fault]:
@@ -98,8 +100,9 @@ class _Injection(CallScope):
     """The faults of one call."""
 
     def __init__(
-        self, counts: FaultCounts, trace_id: str, asked: Callable[[], Sequence[Fault]], handler: Handler
+        self, api: Api, counts: FaultCounts, trace_id: str, asked: Callable[[], Sequence[Fault]], handler: Handler
     ) -> None:
+        self._api = api
         self._counts = counts
         self._trace_id = trace_id
         self._asked = asked
@@ -137,7 +140,7 @@ class _Injection(CallScope):
     async def _inject(self, fault: Fault) -> None:
         log.info("fault.injected", rpc_method=fault.method, **_effects(fault))
         if fault.delay_s is not None:
-            await asyncio.sleep(fault.delay_s)
+            await self._api.sleep(fault.delay_s)
         if fault.abort_after_count:
             self._aborting.append(fault)
         elif fault.status is not None or fault.abort_after_count == 0:
@@ -184,7 +187,7 @@ def _fault_text(carrier: Mapping[str, str]) -> str | None:
     if text is None and BAGGAGE_KEY in carrier.get("baggage", ""):
         extracted = W3CBaggagePropagator().extract(carrier, context=EMPTY_CONTEXT)
         text = baggage.get_baggage(BAGGAGE_KEY, extracted)
-        if text is not None:  # for `services.fault_forwarding`; ends with the task of this call
+        if text is not None:  # for `services.fault_forwarding`; ends with the context of this call
             attach(baggage.set_baggage(BAGGAGE_KEY, text))
     return None if text is None else str(text)
 

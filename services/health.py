@@ -7,12 +7,14 @@ again at once, and again. Everything else is the library's.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
+
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
 
 if TYPE_CHECKING:
     from services.behaviors import Context
@@ -23,9 +25,10 @@ Status = health_pb2.HealthCheckResponse
 class EndingHealthServicer(health_aio.HealthServicer):  # type: ignore[misc]  # the library has no types
     """Says NOT_SERVING to each watch when the shutdown begins, and ends them all when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, api: Api = AIO) -> None:
         super().__init__()
-        self._changed = asyncio.Event()
+        self._api = api
+        self._changed = api.event()
         self._is_ended = False
 
     async def Watch(  # noqa: N802 - the contract's name
@@ -61,5 +64,5 @@ class EndingHealthServicer(health_aio.HealthServicer):  # type: ignore[misc]  # 
         self._tell_watches()
 
     def _tell_watches(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        changed, self._changed = self._changed, self._api.event()
+        changed.set()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from types import MappingProxyType
+from typing import Literal, NoReturn, TypeAlias
 
 from services.admission import DEFAULT_MAX_CONCURRENT_CALLS
 
 ChannelOption: TypeAlias = tuple[str, str | int]
+ApiName: TypeAlias = Literal["aio", "sync"]
 
+API_VARIABLE = "LAB_API"
 EXIT_USAGE = 2
 MAX_PORT = 65_535
 MAX_COUNT_DIGITS = 9
@@ -35,6 +38,7 @@ class ServingOptions:
     ready_file: Path | None = None
     grace_s: float = 5.0
     max_concurrent_calls: int = DEFAULT_MAX_CONCURRENT_CALLS
+    api: ApiName = "aio"
     until_stdin_ends: bool = False
 
 
@@ -47,8 +51,16 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(EXIT_USAGE)
 
 
-def parse_options(name: str, default_port: int, arguments: Sequence[str] | None = None) -> ServingOptions:
-    """Parse a service's command line (None: that of the process); exits 2 with one line on a mistake."""
+def parse_options(
+    name: str,
+    default_port: int,
+    arguments: Sequence[str] | None = None,
+    environ: Mapping[str, str] = MappingProxyType({}),
+) -> ServingOptions:
+    """Parse a service's command line (None: that of the process); exits 2 with one line on a mistake.
+
+    Of `environ` it reads LAB_API, which stands for `--api` where that is not given.
+    """
     parser = _Parser(
         prog=f"python -m services.{name}_service",
         description=f"Serve {name.capitalize()}Service by gRPC until SIGTERM or Ctrl-C.",
@@ -75,6 +87,13 @@ def parse_options(name: str, default_port: int, arguments: Sequence[str] | None 
         help=f"refuse what comes while so many are in hand, streams aside (default: {DEFAULT_MAX_CONCURRENT_CALLS})",
     )
     parser.add_argument(
+        "--api",
+        type=_api,
+        default=environ.get(API_VARIABLE) or "aio",
+        metavar="NAME",
+        help=f"gRPC's API to serve by: aio, or sync with its thread pool (default: {API_VARIABLE}, or aio)",
+    )
+    parser.add_argument(
         "--witness", type=Path, metavar="FILE", help="append one JSON line for each thing a handler does"
     )
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="append log lines to this file too")
@@ -91,7 +110,15 @@ def parse_options(name: str, default_port: int, arguments: Sequence[str] | None 
         ready_file=parsed.ready_file,
         until_stdin_ends=parsed.until_stdin_ends,
         max_concurrent_calls=parsed.max_concurrent_calls,
+        api=parsed.api,
     )
+
+
+def _api(text: str) -> ApiName:
+    names: dict[str, ApiName] = {"aio": "aio", "sync": "sync"}
+    if text in names:
+        return names[text]
+    raise argparse.ArgumentTypeError(f"{text!r} (of {API_VARIABLE}, if not of the option) is neither aio nor sync")
 
 
 def _count(text: str) -> int:

@@ -30,6 +30,8 @@ from services.errors import (
     passing_on,
     request_id_reused,
 )
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
 from services.order_import import import_orders
 from services.order_messages import order_draft, order_message
 from services.order_tracking import OrderChange, OrderTracker
@@ -182,9 +184,9 @@ def _changes(request: order_pb2.UpdateOrderRequest) -> OrderChanges:
     )
 
 
-def order_service(store: OrderStore, users: grpc.aio.Channel, tracer: Tracer) -> serving.Service:
+def order_service(store: OrderStore, users: grpc.aio.Channel, tracer: Tracer, api: Api = AIO) -> serving.Service:
     """Return OrderService over a store and a channel to UserService, ready to serve."""
-    tracker = OrderTracker(tracer)
+    tracker = OrderTracker(tracer, api=api)
     servicer = OrderServicer(store, user_pb2_grpc.UserServiceStub(users), tracker)
     return serving.Service(
         name="order",
@@ -194,11 +196,13 @@ def order_service(store: OrderStore, users: grpc.aio.Channel, tracer: Tracer) ->
     )
 
 
-async def _serve(options: serving.ServingOptions, telemetry: serving.Telemetry, environ: Mapping[str, str]) -> None:
-    users = serving.open_channel(telemetry, environ.get("USER_ADDRESS") or DEFAULT_USER_ADDRESS, options)
+async def _serve(
+    options: serving.ServingOptions, telemetry: serving.Telemetry, environ: Mapping[str, str], api: Api
+) -> None:
+    users = serving.open_channel(telemetry, environ.get("USER_ADDRESS") or DEFAULT_USER_ADDRESS, options, api)
     try:
-        async with open_order_store(environ.get(STORE_VARIABLE, ""), telemetry.tracer) as store:
-            await serving.serve(order_service(store, users, telemetry.tracer), options, telemetry)
+        async with open_order_store(environ.get(STORE_VARIABLE, ""), telemetry.tracer, api.name) as store:
+            await serving.serve(order_service(store, users, telemetry.tracer, api), options, telemetry, api)
     finally:
         await users.close()
 

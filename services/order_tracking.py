@@ -2,7 +2,8 @@
 
 A change is handed to each watcher's own queue in one step that never waits. A full queue gives up its oldest change;
 the next one that is delivered says how many are missing before it. Acknowledgements are never given up: instead, a
-client that doesn't read them is not read from. One event loop; no locks.
+client that doesn't read them is not read from. One lock for the watchers of a service, held for a few steps and never
+while waiting: on an event loop nobody ever waits for it.
 
 Each push is a span of the watcher's trace, a child of the stream's server span, with a LINK to the span that changed
 the order: the change did not wait for the push, so it is not its parent. Its kind is INTERNAL: it sends on a stream
@@ -11,11 +12,11 @@ that has its own SERVER span, and no consumer's span answers it, which is what P
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 from opentelemetry import trace
@@ -23,6 +24,8 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Tracer
 
 from generated import order_pb2
 from services.errors import UnavailableError
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
 from services.order_messages import order_message
 from services.stores.ports import OrderRecord, OrderStatus
 from services.validation import Violations
@@ -48,10 +51,14 @@ class OrderChange:
         return cls(order, previous_status, trace.get_current_span().get_span_context())
 
 
+Pushed: TypeAlias = "order_pb2.SubscriptionAcknowledged | tuple[OrderChange, int]"
+
+
 class Watcher:
     """What one stream is subscribed to, and what waits to be sent to it."""
 
-    def __init__(self, queue_size: int) -> None:
+    def __init__(self, queue_size: int, api: Api = AIO, lock: threading.RLock | None = None) -> None:
+        self.lock = lock or threading.RLock()
         self.order_ids: set[str] = set()
         self.user_ids: set[str] = set()
         self._queue_size = queue_size
@@ -60,59 +67,75 @@ class Watcher:
         self._taken_count = 0  # changes that left the queue, delivered or given up
         self._missed_count = 0
         self._end: BaseException | bool = False
-        self._news = asyncio.Event()
-        self._room = asyncio.Event()
+        self._news = api.event()
+        self._room = api.event()
 
     def offer(self, change: OrderChange) -> None:
         """Queue a change; give up the oldest if there is no room. Never waits."""
-        if len(self._changes) >= self._queue_size:
-            self._changes.popleft()
-            self._taken_count += 1
-            self._missed_count += 1
-        self._changes.append(change)
-        self._news.set()
+        with self.lock:
+            if len(self._changes) >= self._queue_size:
+                self._changes.popleft()
+                self._taken_count += 1
+                self._missed_count += 1
+            self._changes.append(change)
+            self._news.set()
 
     async def acknowledge(self) -> None:
         """Queue an acknowledgement behind the changes that wait now; wait while too many are unread."""
         acknowledged = order_pb2.SubscriptionAcknowledged(
             order_count=len(self.order_ids), user_count=len(self.user_ids)
         )
-        self._acknowledgements.append((self._taken_count + len(self._changes), acknowledged))
-        self._news.set()
-        while len(self._acknowledgements) >= MAX_WAITING_ACKNOWLEDGEMENTS:
-            self._room.clear()
+        with self.lock:
+            self._acknowledgements.append((self._taken_count + len(self._changes), acknowledged))
+            self._news.set()
+        while self._is_full():
             await self._room.wait()
+
+    def _is_full(self) -> bool:
+        with self.lock:
+            is_full = len(self._acknowledgements) >= MAX_WAITING_ACKNOWLEDGEMENTS
+            if is_full:
+                self._room.clear()
+            return is_full
 
     def end(self, error: BaseException | None = None) -> None:
         """Let the stream end once the queue is empty, or at once with `error`."""
-        self._end = self._end or (True if error is None else error)
-        self._news.set()
+        with self.lock:
+            self._end = self._end or (True if error is None else error)
+            self._news.set()
 
-    async def next(self) -> order_pb2.SubscriptionAcknowledged | tuple[OrderChange, int] | None:
+    async def next(self) -> Pushed | None:
         """Return the next acknowledgement, or change with the count missed before it; None at the end.
 
         Raises the error that the stream was ended with.
         """
         while True:
-            if isinstance(self._end, BaseException):
-                raise self._end
-            if self._acknowledgements and self._acknowledgements[0][0] <= self._taken_count:
-                self._room.set()
-                return self._acknowledgements.popleft()[1]
-            if self._changes:
-                missed_count, self._missed_count = self._missed_count, 0
-                self._taken_count += 1
-                return self._changes.popleft(), missed_count
-            if self._end:
-                return None
-            self._news.clear()
+            with self.lock:
+                if isinstance(self._end, BaseException):
+                    raise self._end
+                pushed = self._take()
+                if pushed is not None or self._end:
+                    return pushed
+                self._news.clear()
             await self._news.wait()
+
+    def _take(self) -> Pushed | None:
+        if self._acknowledgements and self._acknowledgements[0][0] <= self._taken_count:
+            self._room.set()
+            return self._acknowledgements.popleft()[1]
+        if self._changes:
+            missed_count, self._missed_count = self._missed_count, 0
+            self._taken_count += 1
+            return self._changes.popleft(), missed_count
+        return None
 
 
 class OrderTracker:
     """Knows every watcher by what it is subscribed to."""
 
-    def __init__(self, tracer: Tracer, queue_size: int = DEFAULT_QUEUE_SIZE) -> None:
+    def __init__(self, tracer: Tracer, queue_size: int = DEFAULT_QUEUE_SIZE, api: Api = AIO) -> None:
+        self._api = api
+        self._lock = threading.RLock()
         self._tracer = tracer
         self._queue_size = queue_size
         self._watchers: set[Watcher] = set()
@@ -127,23 +150,26 @@ class OrderTracker:
     def publish(self, change: OrderChange) -> None:
         """Hand a change to everybody who watches its order or its user. Never waits; cost grows with those alone."""
         order = change.order
-        for watcher in self._by_order.get(order.order_id, set()) | self._by_user.get(order.user_id, set()):
-            watcher.offer(change)
+        with self._lock:
+            for watcher in self._by_order.get(order.order_id, set()) | self._by_user.get(order.user_id, set()):
+                watcher.offer(change)
 
     def stop(self) -> None:
         """End every stream, because the server stops."""
         stopping = UnavailableError("SERVER_STOPPING", "the service is stopping; subscribe again")
-        for watcher in self._watchers:
-            watcher.end(stopping)
+        with self._lock:
+            for watcher in self._watchers:
+                watcher.end(stopping)
 
     async def track(
         self, requests: AsyncIterator[order_pb2.TrackOrdersRequest]
     ) -> AsyncGenerator[order_pb2.TrackOrdersResponse, None]:
         """Answer one stream: acknowledge its requests, push changes, end when its requests do and all is sent."""
-        watcher = Watcher(self._queue_size)
-        self._watchers.add(watcher)
+        watcher = Watcher(self._queue_size, self._api, self._lock)
+        with self._lock:
+            self._watchers.add(watcher)
         log.info("tracking.started", watcher_count=self.watcher_count)
-        reader = asyncio.create_task(self._subscribe(watcher, requests), name="track-orders-requests")
+        reader = self._api.start(self._subscribe(watcher, requests), "track-orders-requests")
         pushed_count = 0
         try:
             while (event := await watcher.next()) is not None:
@@ -159,9 +185,7 @@ class OrderTracker:
         finally:
             self._forget(watcher)
             log.info("tracking.ended", pushed_count=pushed_count, watcher_count=self.watcher_count)
-            reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await reader
+            await reader.cancel()
 
     def _start_push(self, change: OrderChange, missed_count: int) -> Span:
         """Start a push's span, current for its log line alone: a generator must keep no context over `yield`."""
@@ -179,7 +203,10 @@ class OrderTracker:
         """Read a stream's requests to their end, or to the first bad one, which ends the stream."""
         try:
             async for request in requests:
-                self._apply(watcher, request)
+                with self._lock:
+                    if watcher not in self._watchers:  # its stream has ended meanwhile
+                        return
+                    self._apply(watcher, request)
                 await watcher.acknowledge()
         except Exception as error:  # whatever it is, the stream's own task shall raise it
             watcher.end(error)
@@ -197,9 +224,10 @@ class OrderTracker:
             _remove(self._by_user, watcher, watcher.user_ids, _user_ids(selection))
 
     def _forget(self, watcher: Watcher) -> None:
-        self._watchers.discard(watcher)
-        _remove(self._by_order, watcher, watcher.order_ids, tuple(watcher.order_ids))
-        _remove(self._by_user, watcher, watcher.user_ids, tuple(watcher.user_ids))
+        with self._lock:
+            self._watchers.discard(watcher)
+            _remove(self._by_order, watcher, watcher.order_ids, tuple(watcher.order_ids))
+            _remove(self._by_user, watcher, watcher.user_ids, tuple(watcher.user_ids))
 
 
 def _add(index: defaultdict[str, set[Watcher]], watcher: Watcher, own: set[str], ids: Iterable[str]) -> None:

@@ -22,6 +22,8 @@ from generated import order_pb2_grpc, report_pb2, report_pb2_grpc, user_pb2_grpc
 from services import paging, serving
 from services.behaviors import Context
 from services.deadlines import Deadline
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
 from services.report_strategies import STRATEGIES, Backends, Selection, Total, ranked
 from services.validation import Violations
 
@@ -36,8 +38,10 @@ DEFAULT_TOP_LIMIT = 10
 class ReportServicer(report_pb2_grpc.ReportServiceServicer):
     """Answers report.proto's calls by asking the two services behind."""
 
-    def __init__(self, users: user_pb2_grpc.UserServiceAsyncStub, orders: order_pb2_grpc.OrderServiceAsyncStub) -> None:
-        self._backends = partial(Backends, users, orders)
+    def __init__(
+        self, users: user_pb2_grpc.UserServiceAsyncStub, orders: order_pb2_grpc.OrderServiceAsyncStub, api: Api = AIO
+    ) -> None:
+        self._backends = partial(Backends, users, orders, api=api)
 
     async def GetUserReport(
         self, request: report_pb2.GetUserReportRequest, context: Context
@@ -80,9 +84,9 @@ def _name_of(strategy: report_pb2.TopUsersStrategy.ValueType) -> str:
     return report_pb2.TopUsersStrategy.Name(strategy).removeprefix("TOP_USERS_STRATEGY_").lower()
 
 
-def report_service(users: grpc.aio.Channel, orders: grpc.aio.Channel) -> serving.Service:
+def report_service(users: grpc.aio.Channel, orders: grpc.aio.Channel, api: Api = AIO) -> serving.Service:
     """Return ReportService over channels to the services behind, ready to serve."""
-    servicer = ReportServicer(user_pb2_grpc.UserServiceStub(users), order_pb2_grpc.OrderServiceStub(orders))
+    servicer = ReportServicer(user_pb2_grpc.UserServiceStub(users), order_pb2_grpc.OrderServiceStub(orders), api)
     return serving.Service(
         name="report",
         service_names=(report_pb2.DESCRIPTOR.services_by_name["ReportService"].full_name,),
@@ -90,13 +94,15 @@ def report_service(users: grpc.aio.Channel, orders: grpc.aio.Channel) -> serving
     )
 
 
-async def _serve(options: serving.ServingOptions, telemetry: serving.Telemetry, environ: Mapping[str, str]) -> None:
+async def _serve(
+    options: serving.ServingOptions, telemetry: serving.Telemetry, environ: Mapping[str, str], api: Api
+) -> None:
     async with AsyncExitStack() as closing:
-        users = serving.open_channel(telemetry, environ.get("USER_ADDRESS") or DEFAULT_USER_ADDRESS, options)
+        users = serving.open_channel(telemetry, environ.get("USER_ADDRESS") or DEFAULT_USER_ADDRESS, options, api)
         closing.push_async_callback(users.close)
-        orders = serving.open_channel(telemetry, environ.get("ORDER_ADDRESS") or DEFAULT_ORDER_ADDRESS, options)
+        orders = serving.open_channel(telemetry, environ.get("ORDER_ADDRESS") or DEFAULT_ORDER_ADDRESS, options, api)
         closing.push_async_callback(orders.close)
-        await serving.serve(report_service(users, orders), options, telemetry)
+        await serving.serve(report_service(users, orders, api), options, telemetry, api)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """Serving a gRPC service: what the three share, and what any servicer of these contracts can be served by.
 
-`run` is a whole `main()`; `running` serves inside somebody else's event loop, a lesson's or a test's. Interceptors
+`run` is a whole `main()`; `running` serves inside somebody else's event loop or thread, a lesson's or a test's. Which
+of Python's two gRPC APIs serves is an `Api` (`services.grpc_api`); the rest is the same for both. Interceptors
 stand in this order, outermost first: tracing, errors (which also writes `rpc.finished`), the gate at which calls wait
 while the server stops, witness, faults. The witness stands there because a fault takes the handler's place, and
 because it shall see what was raised, not the status made of it.
@@ -12,13 +13,13 @@ bound of its own.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import structlog
@@ -31,14 +32,16 @@ from otel.instrument.loopback import bypass_proxies
 from services.admission import Admission
 from services.binding import BindError, bind, write_ready_file
 from services.error_interceptor import ErrorInterceptor
-from services.fault_forwarding import fault_forwarders
 from services.fault_text import methods_of
 from services.faults import FaultInterceptor
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
+from services.grpc_api.threads import ThreadApi
 from services.health import EndingHealthServicer
 from services.options import EXIT_USAGE, ChannelOption, ServingOptions, parse_options
 from services.reflection import enable_reflection
 from services.stop_gate import StopGate, stop_gracefully
-from services.stopping import stop_at_end_of_stdin, stop_signals
+from services.stopping import stop_at_end_of_stdin
 from services.stores.ports import StoreOpeningError
 from services.witness import Witness, WitnessFileError, WitnessInterceptor
 
@@ -95,19 +98,23 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def running(service: Service, options: ServingOptions, telemetry: Telemetry) -> AsyncIterator[RunningServer]:
+async def running(
+    service: Service, options: ServingOptions, telemetry: Telemetry, api: Api = AIO
+) -> AsyncIterator[RunningServer]:
     """Serve until the block ends, then stop gracefully; telemetry stays open.
 
     Raises BindError if the port can't be had. Must not be entered inside a span: every call would start in its context.
     """
     with ExitStack() as closing:
-        errors, gate = ErrorInterceptor(service.domain), StopGate(Admission(options.max_concurrent_calls))
-        server = grpc.aio.server(
-            interceptors=_interceptors([errors, gate], options, telemetry, closing),
-            options=_merged(SERVER_OPTIONS, options.channel_options),
+        errors, gate = ErrorInterceptor(service.domain, api), StopGate(Admission(options.max_concurrent_calls), api)
+        server = api.server(
+            telemetry,
+            _interceptors([errors, gate], options, closing, api),
+            _merged(SERVER_OPTIONS, options.channel_options),
+            options.max_concurrent_calls,
         )
         service.add_to(server)
-        health = EndingHealthServicer()
+        health = EndingHealthServicer(api)
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         enable_reflection(server, (*service.service_names, health_name))
@@ -115,26 +122,26 @@ async def running(service: Service, options: ServingOptions, telemetry: Telemetr
         await server.start()
         for name in service.service_names:
             await health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        log.info("server.started", address=address, allow_faults=options.allow_faults)
+        log.info("server.started", address=address, allow_faults=options.allow_faults, api=api.name)
         try:
             yield RunningServer(address, server, health)
         finally:
             telemetry.server_stopping(options.grace_s)
             errors.server_stopping(options.grace_s)
-            await stop_gracefully(server, gate, health, options.grace_s, service.on_stopping)
+            await stop_gracefully(server, gate, health, options.grace_s, service.on_stopping, api)
             log.info("server.stopped", address=address, refused_count=gate.refused_count)
 
 
 def _interceptors(
-    ours: Sequence[grpc.aio.ServerInterceptor], options: ServingOptions, telemetry: Telemetry, closing: ExitStack
+    first: Sequence[grpc.aio.ServerInterceptor], options: ServingOptions, closing: ExitStack, api: Api
 ) -> Sequence[grpc.aio.ServerInterceptor]:
-    interceptors: list[grpc.aio.ServerInterceptor] = [*telemetry.server_interceptors(), *ours]
+    interceptors = [*first]
     if options.witness_file is not None:
         witness = Witness(options.witness_file)
         closing.callback(witness.close)
         interceptors.append(WitnessInterceptor(witness))
     if options.allow_faults:
-        interceptors.append(FaultInterceptor(methods_of(CONTRACTS)))
+        interceptors.append(FaultInterceptor(methods_of(CONTRACTS), api))
     return interceptors
 
 
@@ -143,36 +150,37 @@ def _merged(defaults: Sequence[ChannelOption], given: Sequence[ChannelOption]) -
     return list(dict([*defaults, *given]).items())
 
 
-def open_channel(telemetry: Telemetry, address: str, options: ServingOptions) -> grpc.aio.Channel:
+def open_channel(telemetry: Telemetry, address: str, options: ServingOptions, api: Api = AIO) -> grpc.aio.Channel:
     """Return a traced channel to a service behind, which repeats what the contracts allow; its owner closes it."""
     defaults = [*RECONNECT_OPTIONS, ("grpc.service_config", SERVICE_CONFIG_FILE.read_text(encoding="utf-8"))]
     is_untraced = telemetry.settings.instrumentation == "off"
-    return telemetry.insecure_channel(
+    return api.channel(
+        telemetry,
         address,
-        options=_merged(defaults, options.channel_options),
-        interceptors=fault_forwarders() if options.allow_faults and is_untraced else (),
+        _merged(defaults, options.channel_options),
+        forwards_faults=options.allow_faults and is_untraced,
     )
 
 
-async def serve(service: Service, options: ServingOptions, telemetry: Telemetry) -> None:
+async def serve(service: Service, options: ServingOptions, telemetry: Telemetry, api: Api) -> None:
     """Serve until a stop signal or, if so wished, the end of standard input, then stop gracefully. Main thread only."""
-    async with stop_signals() as stop, running(service, options, telemetry) as server:
+    async with api.stop_request() as stop, running(service, options, telemetry, api) as server:
         if options.ready_file is not None:
             write_ready_file(options.ready_file, server.address)
         if options.until_stdin_ends:
-            stop_at_end_of_stdin(stop)
+            stop_at_end_of_stdin(stop.ask)
         await stop.wait()
 
 
 def run(
     name: str,
     default_port: int,
-    serve_service: Callable[[ServingOptions, Telemetry, Mapping[str, str]], Awaitable[None]],
+    serve_service: Callable[[ServingOptions, Telemetry, Mapping[str, str], Api], Coroutine[Any, Any, None]],
     arguments: Sequence[str] | None,
     environ: MutableMapping[str, str],
 ) -> int:
     """Be a service's `main()`: options, telemetry, `serve_service` until it returns, flush. Return the exit code."""
-    options = parse_options(name, default_port, arguments)
+    options = parse_options(name, default_port, arguments, environ)
     bypass_proxies(environ)
     try:
         telemetry = configure(TelemetrySettings.from_environ(name, environ, log_file=options.log_file))
@@ -183,7 +191,8 @@ def run(
         print(f"error: --log-file: {error}", file=sys.stderr)
         return EXIT_FAILURE
     try:
-        asyncio.run(_awaited(serve_service(options, telemetry, environ)))
+        api = ThreadApi() if options.api == "sync" else AIO
+        api.run(serve_service(options, telemetry, environ, api))
     except WitnessFileError as error:
         print(f"error: --witness: {error}", file=sys.stderr)
         return EXIT_FAILURE
@@ -196,10 +205,6 @@ def run(
     finally:
         _shut_down(telemetry)
     return 0
-
-
-async def _awaited(serving: Awaitable[None]) -> None:
-    await serving
 
 
 def _shut_down(telemetry: Telemetry) -> None:

@@ -1,4 +1,4 @@
-"""The gate at which calls are let in, and wait while their server stops: the asyncio side of `services.drain`.
+"""The gate at which calls are let in, and wait while their server stops, as `services.drain` says.
 
 Stands inside the errors interceptor, so that a refusal is a status with its reason, a line and a span like any other,
 and outside the witness and the faults, which see only calls that began.
@@ -7,9 +7,10 @@ and outside the witness and the faults, which see only calls that began.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Self
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
@@ -17,6 +18,8 @@ from services.admission import Admission
 from services.behaviors import CallScope, Context, Continuation, Handler, WrappedHandlers
 from services.drain import LONGEST_CLOSING_S, LONGEST_LAME_DUCK_S, TICK_S, Phase, QuietWait, Traffic, WaitBound
 from services.errors import UnavailableError
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
 from services.health import EndingHealthServicer
 
 if TYPE_CHECKING:
@@ -29,17 +32,19 @@ HELD_SHARE = 0.5
 
 
 class StopGate(grpc.aio.ServerInterceptor):
-    """Lets calls pass while the server serves, and holds them while it closes. Belongs to one server and its loop.
+    """Lets calls pass while the server serves, and holds them while it closes. Belongs to one server of `api`.
 
     `admission` says which calls may begin while the server serves. `held_count` calls wait here now; `refused_count`
     were never begun, since it closed.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, api: Api = AIO) -> None:
         self.admission = admission
+        self.lock = threading.Lock()  # for the counts, which many threads may change
+        self._api = api
         self._traffic = Traffic()
         self._phase = Phase.SERVING
-        self._stopped = asyncio.Event()
+        self._stopped = api.event()
         self._wrapped = WrappedHandlers()
         self.held_count = 0
         self.refused_count = 0
@@ -68,12 +73,9 @@ class StopGate(grpc.aio.ServerInterceptor):
         self._phase = Phase.CLOSING
         await self._quiet(bound)
 
-    async def stop(
-        self, stop_server: Callable[[], Coroutine[None, None, None]], on_stopped: Callable[[], None]
-    ) -> None:
-        """Stop the server by `stop_server`; once its first step, core's shutdown, is done, answer what is held."""
-        stopping = asyncio.create_task(stop_server(), name="stop-server")
-        await asyncio.sleep(0)  # the task was made before this, so its first step runs first
+    async def stop(self, begin_stop: Callable[[], Awaitable[Awaitable[Any]]], on_stopped: Callable[[], None]) -> None:
+        """Stop the server by `begin_stop`; once it has begun with core's shutdown, answer what is held."""
+        stopping = await begin_stop()
         self._phase = Phase.STOPPED
         self._stopped.set()
         on_stopped()
@@ -82,7 +84,7 @@ class StopGate(grpc.aio.ServerInterceptor):
     async def _quiet(self, bound: WaitBound) -> None:
         wait = QuietWait(self._traffic, bound)
         while not wait.is_over():
-            await asyncio.sleep(TICK_S)
+            await self._api.sleep(TICK_S)
 
     @property
     def is_shut(self) -> bool:
@@ -93,14 +95,14 @@ class StopGate(grpc.aio.ServerInterceptor):
         """Wait until the stop has begun, but never so long that the call's deadline passes here."""
         # Unlike the stub says, grpc.aio gives None where the caller set no deadline.
         left_s: float | None = context.time_remaining()
-        self.held_count += 1
+        with self.lock:
+            self.held_count += 1
         try:
-            async with asyncio.timeout(None if left_s is None else left_s * HELD_SHARE):
-                await self._stopped.wait()
-        except TimeoutError:
-            pass  # it is answered before the stop: its caller's next call may still come in
+            # If that is over first, it is answered before the stop: its caller's next call may still come in.
+            await self._api.wait(self._stopped, None if left_s is None else left_s * HELD_SHARE)
         finally:
-            self.held_count -= 1
+            with self.lock:
+                self.held_count -= 1
 
     def answered(self) -> None:
         """Take note that an answer goes out."""
@@ -113,6 +115,7 @@ async def stop_gracefully(
     health: EndingHealthServicer,
     grace_s: float,
     on_closing: Callable[[], None],
+    api: Api = AIO,
 ) -> None:
     """Stop a server as `services.drain` says, within `grace_s` in all; `on_closing` ends what has no end of its own."""
     cut_off_s = time.monotonic() + grace_s
@@ -120,7 +123,7 @@ async def stop_gracefully(
     await gate.lame_duck(WaitBound.within(grace_s, LONGEST_LAME_DUCK_S))
     on_closing()
     await gate.close(WaitBound.within(grace_s, LONGEST_CLOSING_S))
-    await gate.stop(lambda: server.stop(max(cut_off_s - time.monotonic(), 0.0)), health.end_watches)
+    await gate.stop(lambda: api.begin_stop(server, max(cut_off_s - time.monotonic(), 0.0)), health.end_watches)
 
 
 class _Passage(CallScope):
@@ -134,7 +137,8 @@ class _Passage(CallScope):
 
     async def __aenter__(self) -> Self:
         if self._gate.is_shut:
-            self._gate.refused_count += 1
+            with self._gate.lock:
+                self._gate.refused_count += 1
             await self._gate.hold(self._context)
             self._gate.answered()
             raise server_stopping()
@@ -150,10 +154,12 @@ class _Passage(CallScope):
         self._gate.answered()
 
     def _begin(self) -> None:
-        self._gate.admission.begin(self._context.time_remaining())
+        with self._gate.lock:
+            self._gate.admission.begin(self._context.time_remaining())
 
     def _end(self) -> None:
-        self._gate.admission.end()
+        with self._gate.lock:
+            self._gate.admission.end()
 
 
 class _UncountedPassage(_Passage):

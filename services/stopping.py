@@ -1,4 +1,5 @@
-"""When to stop: SIGTERM, Ctrl-C and, on Windows, Ctrl-Break become one event of the event loop.
+"""When to stop: SIGTERM, Ctrl-C and, on Windows, Ctrl-Break become one event of the event loop, or
+what a main thread without a loop waits for.
 
 The first signal asks for a graceful stop; the second ends the process at once with exit code 130. The end of standard
 input can ask for a stop as well: a process that a parent holds by a pipe so outlives no parent, however that died.
@@ -10,8 +11,9 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 EXIT_INTERRUPTED = 130
@@ -49,16 +51,55 @@ async def stop_signals() -> AsyncIterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def stop_at_end_of_stdin(stop: asyncio.Event) -> None:
-    """Set `stop` when standard input ends, from a thread of its own; what comes before is ignored. Needs a loop."""
-    loop = asyncio.get_running_loop()
+@contextmanager
+def blocking_stop_signals() -> Iterator[SignalQueue]:
+    """Yield what the first stop signal asks, without an event loop; the handlers that were there come back afterwards.
+
+    Main thread only, as Python handles signals nowhere else.
+    """
+    queue = SignalQueue()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if queue.was_asked:
+            os._exit(EXIT_INTERRUPTED)
+        queue.ask()
+
+    before = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
+    try:
+        yield queue
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class SignalQueue:
+    """A wish to stop that a signal handler may utter while the same thread waits for it: a simple queue allows that."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[None] = SimpleQueue()
+        self.was_asked = False
+
+    def ask(self) -> None:
+        """Ask for a stop."""
+        self.was_asked = True
+        self._asked.put(None)
+
+    async def wait(self) -> None:
+        """Block until somebody asked."""
+        while True:
+            with suppress(Empty):  # on Windows a thread that waits without end hears no signal
+                self._asked.get(timeout=WAKE_INTERVAL_S)
+                return
+
+
+def stop_at_end_of_stdin(ask: Callable[[], None]) -> None:
+    """Call `ask` when standard input ends, in a thread of its own; what comes before is ignored."""
 
     def read_to_the_end() -> None:
         with suppress(OSError):  # closed: that is an end too
             while os.read(0, 1024):
                 pass
-        with suppress(RuntimeError):  # the loop has ended by itself
-            loop.call_soon_threadsafe(stop.set)
+        ask()
 
     threading.Thread(target=read_to_the_end, name="end-of-stdin", daemon=True).start()
 

@@ -20,6 +20,7 @@ from generated import user_pb2, user_pb2_grpc
 from services import paging, serving
 from services.behaviors import Context
 from services.errors import request_id_reused, user_not_found
+from services.grpc_api.ports import Api
 from services.stores.opening import VARIABLE as STORE_VARIABLE
 from services.stores.opening import open_user_store
 from services.stores.ports import RequestIdReusedError, UserChanges, UserDraft, UserRecord, UserStore
@@ -148,9 +149,11 @@ def user_service(store: UserStore) -> serving.Service:
     )
 
 
-async def _serve(options: serving.ServingOptions, telemetry: serving.Telemetry, environ: Mapping[str, str]) -> None:
-    async with open_user_store(environ.get(STORE_VARIABLE, ""), telemetry.tracer) as store:
-        await serving.serve(user_service(store), options, telemetry)
+async def _serve(
+    options: serving.ServingOptions, telemetry: serving.Telemetry, environ: Mapping[str, str], api: Api
+) -> None:
+    async with open_user_store(environ.get(STORE_VARIABLE, ""), telemetry.tracer, api.name) as store:
+        await serving.serve(user_service(store), options, telemetry, api)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

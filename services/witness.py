@@ -41,7 +41,7 @@ class WitnessFileError(Exception):
 
 
 class Witness:
-    """Appends lines to a file; used on one event loop, closed by its owner."""
+    """Appends lines to a file; safe in any thread, closed by its owner."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -49,11 +49,11 @@ class Witness:
             self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise WitnessFileError(str(error)) from error
-        self._rpc_ids = (f"{os.getpid()}-{number}" for number in itertools.count(1))
+        self._numbers = itertools.count(1)
 
     def new_rpc_id(self) -> str:
         """Return an id that no other call of this file has, also after a restart."""
-        return next(self._rpc_ids)
+        return f"{os.getpid()}-{next(self._numbers)}"
 
     def write(self, facts: Mapping[str, object]) -> None:
         """Write one line, stamped with both clocks."""

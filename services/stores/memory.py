@@ -1,21 +1,24 @@
 """Stores that live as long as their process: the default, as in the seed.
 
-Made for one event loop: no method awaits between reading and writing, so each is one step and concurrent calls cannot
-lose an update. They are not safe to share between threads. Of request ids the newest are remembered, up to a bound.
+Each method is one step, alone in its store, and waits for nothing else, so concurrent calls cannot lose an update:
+those of an event loop meet no lock that is taken, those of threads take turns. Of request ids the newest are
+remembered, up to a bound.
 Pages cost O(log n + page) and, for a filter of users, a merge of those users' orders only.
 """
 
 from __future__ import annotations
 
+import functools
+import threading
 import time
 import uuid
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import merge
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from services.stores.ports import (
     Created,
@@ -31,11 +34,25 @@ from services.stores.ports import (
     UserRecord,
 )
 
+Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, Any]])
+
 Clock = Callable[[], int]
 IdSource = Callable[[], str]
 
 Draft = TypeVar("Draft")
 Record = TypeVar("Record")
+
+
+def _one_step(method: Method) -> Method:
+    """Let a method of a store run while no other does."""
+
+    @functools.wraps(method)
+    async def alone(self: Any, *arguments: Any, **options: Any) -> Any:
+        with self._lock:
+            return await method(self, *arguments, **options)
+
+    return cast("Method", alone)
+
 
 REMEMBERED_REQUESTS = 100_000  # a client that repeats a create does so within seconds
 ID_DIGIT_COUNT = 12  # hex digits: short enough to read aloud, long enough that a restart meets no old id
@@ -87,6 +104,7 @@ class MemoryUserStore:
         ids: IdSource | None = None,
         remembered_requests: int = REMEMBERED_REQUESTS,
     ) -> None:
+        self._lock = threading.Lock()
         self._clock = clock
         self._ids = ids or random_ids("u")
         self._by_id: dict[str, UserRecord] = {}
@@ -95,6 +113,7 @@ class MemoryUserStore:
         self._last_position = 0
         self._requests: _Requests[UserDraft, UserRecord] = _Requests(remembered_requests)
 
+    @_one_step
     async def create(self, draft: UserDraft, request_id: str = "") -> Created[UserRecord]:
         """Fulfil `UserStore.create`."""
         known = self._requests.answer(request_id, draft)
@@ -116,20 +135,24 @@ class MemoryUserStore:
             pass
         return user_id
 
+    @_one_step
     async def get(self, user_id: str) -> UserRecord | None:
         """Fulfil `UserStore.get`."""
         return self._by_id.get(user_id)
 
+    @_one_step
     async def get_many(self, user_ids: Collection[str]) -> dict[str, UserRecord]:
         """Fulfil `UserStore.get_many`."""
         return {user_id: self._by_id[user_id] for user_id in user_ids if user_id in self._by_id}
 
+    @_one_step
     async def page(self, after_position: int, limit: int) -> Page[UserRecord]:
         """Fulfil `UserStore.page`."""
         start = bisect_right(self._positions, after_position)
         records = (self._by_id[self._id_at[position]] for position in islice(self._positions, start, None))
         return _page(records, limit, lambda record: record.position)
 
+    @_one_step
     async def update(self, user_id: str, changes: UserChanges) -> UserRecord | None:
         """Fulfil `UserStore.update`."""
         record = self._by_id.get(user_id)
@@ -144,6 +167,7 @@ class MemoryUserStore:
         self._by_id[user_id] = changed
         return changed
 
+    @_one_step
     async def delete(self, user_id: str) -> bool:
         """Fulfil `UserStore.delete`."""
         record = self._by_id.pop(user_id, None)
@@ -164,6 +188,7 @@ class MemoryOrderStore:
         ids: IdSource | None = None,
         remembered_requests: int = REMEMBERED_REQUESTS,
     ) -> None:
+        self._lock = threading.Lock()
         self._clock = clock
         self._ids = ids or random_ids("o")
         self._by_id: dict[str, OrderRecord] = {}
@@ -171,6 +196,7 @@ class MemoryOrderStore:
         self._positions_of: defaultdict[str, list[int]] = defaultdict(list)
         self._requests: _Requests[OrderDraft, OrderRecord] = _Requests(remembered_requests)
 
+    @_one_step
     async def create(self, draft: OrderDraft, request_id: str = "") -> Created[OrderRecord]:
         """Fulfil `OrderStore.create`."""
         known = self._requests.answer(request_id, draft)
@@ -198,14 +224,17 @@ class MemoryOrderStore:
             pass
         return order_id
 
+    @_one_step
     async def created_by(self, draft: OrderDraft, request_id: str) -> OrderRecord | None:
         """Fulfil `OrderStore.created_by`."""
         return self._requests.answer(request_id, draft)
 
+    @_one_step
     async def get(self, order_id: str) -> OrderRecord | None:
         """Fulfil `OrderStore.get`."""
         return self._by_id.get(order_id)
 
+    @_one_step
     async def page(self, after_position: int, limit: int, user_ids: Sequence[str] = ()) -> Page[OrderRecord]:
         """Fulfil `OrderStore.page`."""
         positions = self._positions_after(after_position, user_ids)
@@ -218,10 +247,12 @@ class MemoryOrderStore:
         of_each = (self._positions_of.get(user_id, []) for user_id in dict.fromkeys(user_ids))
         return merge(*(islice(positions, bisect_right(positions, after_position), None) for positions in of_each))
 
+    @_one_step
     async def last_position(self) -> int:
         """Fulfil `OrderStore.last_position`."""
         return len(self._id_at)
 
+    @_one_step
     async def update(self, order_id: str, changes: OrderChanges) -> OrderUpdate | None:
         """Fulfil `OrderStore.update`."""
         before = self._by_id.get(order_id)

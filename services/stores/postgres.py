@@ -15,6 +15,7 @@ from typing import Any, Final
 from opentelemetry.trace import Tracer
 from psycopg.rows import DictRow
 
+from services.options import ApiName
 from services.stores.memory import REMEMBERED_REQUESTS, Clock, IdSource, random_ids
 from services.stores.ports import (
     Created,
@@ -210,16 +211,20 @@ class PostgresOrderStore:
 
 
 @asynccontextmanager
-async def open_user_store(url: str, tracer: Tracer | None = None) -> AsyncIterator[PostgresUserStore]:
+async def open_user_store(
+    url: str, tracer: Tracer | None = None, api: ApiName = "aio"
+) -> AsyncIterator[PostgresUserStore]:
     """Open UserService's own schema of a database while the block runs. Raises as `PostgresDatabase.opened`."""
-    async with PostgresDatabase.opened(url, USER_SCHEMA, USER_SCRIPTS, tracer) as database:
+    async with PostgresDatabase.opened(url, USER_SCHEMA, USER_SCRIPTS, tracer, api) as database:
         yield PostgresUserStore(database)
 
 
 @asynccontextmanager
-async def open_order_store(url: str, tracer: Tracer | None = None) -> AsyncIterator[PostgresOrderStore]:
+async def open_order_store(
+    url: str, tracer: Tracer | None = None, api: ApiName = "aio"
+) -> AsyncIterator[PostgresOrderStore]:
     """Open OrderService's own schema of a database while the block runs. Raises as `PostgresDatabase.opened`."""
-    async with PostgresDatabase.opened(url, ORDER_SCHEMA, ORDER_SCRIPTS, tracer) as database:
+    async with PostgresDatabase.opened(url, ORDER_SCHEMA, ORDER_SCRIPTS, tracer, api) as database:
         yield PostgresOrderStore(database)
 
 

@@ -1,7 +1,8 @@
 """One service's schema in a PostgreSQL database: a pool of connections, migrations, and a span for each statement.
 
 A database that restarts is found again: the pool drops broken connections, and a call that meets one meanwhile fails
-with StoreUnavailableError, which a client may repeat. Belongs to one event loop.
+with StoreUnavailableError, which a client may repeat. Belongs to one event loop, or to
+the threads of the synchronous API.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, LiteralString, Self
+from typing import Any, Final, LiteralString, Self, cast
 
 import psycopg
 from opentelemetry.trace import NoOpTracer, Span, SpanKind, Status, StatusCode, Tracer
@@ -20,7 +21,9 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from services.errors import StoreUnavailableError
+from services.options import ApiName
 from services.stores.ports import StoreOpeningError
+from services.stores.postgres_threads import ThreadConnection, ThreadPool
 
 SCRIPTS: Final = Path(__file__).with_name("sql")
 MOST_CONNECTIONS: Final = 10
@@ -52,18 +55,9 @@ class Statement:
 class PostgresDatabase:
     """The pool of one service. Statements see its schema alone, by `search_path`."""
 
-    def __init__(self, url: str, schema: str, tracer: Tracer | None = None) -> None:
-        # Every connection is told its schema by the server's own option, so that no statement has to.
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            url,
-            min_size=1,
-            max_size=MOST_CONNECTIONS,
-            timeout=WAIT_S,
-            open=False,
-            check=AsyncConnectionPool.check_connection,
-            kwargs={"row_factory": dict_row, "options": f"-c search_path={schema}", "application_name": schema},
-            name=schema,
-        )
+    def __init__(self, url: str, schema: str, tracer: Tracer | None = None, api: ApiName = "aio") -> None:
+        self._api = api
+        self._pool = _pool(url, schema, api)
         self._url = url
         self._schema = schema
         self._tracer = tracer or NoOpTracer()
@@ -72,14 +66,14 @@ class PostgresDatabase:
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, url: str, schema: str, scripts: Sequence[Path], tracer: Tracer | None = None
+        cls, url: str, schema: str, scripts: Sequence[Path], tracer: Tracer | None = None, api: ApiName = "aio"
     ) -> AsyncIterator[Self]:
         """Connect, bring the schema up to date by the scripts that it has not seen yet, and close at the end.
 
         Raises StoreOpeningError where no database answers, or a newer version of the service migrated it.
         """
         try:
-            database = cls(url, schema, tracer)
+            database = cls(url, schema, tracer, api)
             await database._migrate(scripts)
             await database._pool.open(wait=True, timeout=OPEN_WAIT_S)
         except (psycopg.Error, PoolTimeout) as error:
@@ -92,7 +86,10 @@ class PostgresDatabase:
 
     async def _migrate(self, scripts: Sequence[Path]) -> None:
         """Run in one transaction, and alone: replicas that start at once wait for each other."""
-        connection = await psycopg.AsyncConnection.connect(self._url, connect_timeout=int(OPEN_WAIT_S))
+        kind = (
+            cast("type[psycopg.AsyncConnection]", ThreadConnection) if self._api == "sync" else psycopg.AsyncConnection
+        )
+        connection = await kind.connect(self._url, connect_timeout=int(OPEN_WAIT_S))
         async with connection, connection.transaction():
             name = sql.Identifier(self._schema)
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self._schema])
@@ -120,6 +117,22 @@ class PostgresDatabase:
         """Run one statement by itself, and give its rows."""
         async with self.transaction() as step:
             return await step.rows(statement, parameters)
+
+
+def _pool(url: str, schema: str, api: ApiName) -> AsyncConnectionPool[Connection]:
+    """Make a pool that is not open yet: psycopg's own of asyncio, or its blocking one behind the same face."""
+    options: dict[str, Any] = {
+        "min_size": 1,
+        "max_size": MOST_CONNECTIONS,
+        "timeout": WAIT_S,
+        "open": False,
+        # Every connection is told its schema by the server's own option, so that no statement has to.
+        "kwargs": {"row_factory": dict_row, "options": f"-c search_path={schema}", "application_name": schema},
+        "name": schema,
+    }
+    if api == "sync":
+        return cast("AsyncConnectionPool[Connection]", ThreadPool(url, **options))
+    return AsyncConnectionPool(url, check=AsyncConnectionPool.check_connection, **options)
 
 
 class Transaction:

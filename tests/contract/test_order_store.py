@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.grpc_api.stepping import finish
 from services.stores.ports import OrderChanges, OrderDraft, OrderStatus, OrderStore, RequestIdReusedError
-from tests.contract.record_stores import ADAPTERS, MakeOrderStore, order_stores
+from tests.contract.record_stores import ADAPTERS, MakeOrderStore, Place, order_stores
 
 
 @pytest.fixture(params=ADAPTERS)
-def url(request: pytest.FixtureRequest) -> str:
-    return "" if request.param == "memory" else request.getfixturevalue("postgres").url
+def place(request: pytest.FixtureRequest) -> Place:
+    return Place.of(request)
 
 
 @pytest.fixture
-async def make_store(url: str) -> AsyncIterator[MakeOrderStore]:
-    async with order_stores(url) as make:
+async def make_store(place: Place) -> AsyncIterator[MakeOrderStore]:
+    async with order_stores(place) as make:
         yield make
 
 
@@ -109,9 +112,11 @@ async def test_pages_are_filtered_and_in_order_of_creation(store: OrderStore) ->
     limit=st.integers(1, 7),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_pages_hold_exactly_the_orders_of_the_users(url: str, owners: list[str], wanted: list[str], limit: int) -> None:
+def test_pages_hold_exactly_the_orders_of_the_users(
+    place: Place, owners: list[str], wanted: list[str], limit: int
+) -> None:
     async def listed() -> list[int]:
-        async with order_stores(url) as make_store:
+        async with order_stores(place) as make_store:
             store = await make_store()
             for number, owner in enumerate(owners):
                 await store.create(OrderDraft(owner, number))
@@ -167,3 +172,21 @@ async def test_a_page_never_skips_an_order_that_was_being_made(store: OrderStore
     creating = (store.create(OrderDraft("u-1", number)) for number in range(40))
     await asyncio.gather(follow(), *creating)
     assert sorted(seen) == list(range(40))
+
+
+@pytest.mark.parametrize("adapter", ["memory", "postgresql of threads"])
+def test_threads_that_create_at_once_get_an_order_and_a_position_each(
+    request: pytest.FixtureRequest, adapter: str
+) -> None:
+    place = Place("" if adapter == "memory" else request.getfixturevalue("postgres").url, "sync")
+    with ThreadPoolExecutor(8) as threads, ExitStack() as closing:
+        stores = order_stores(place)
+        store = finish(finish(stores.__aenter__())())
+        closing.callback(lambda: finish(stores.__aexit__(None, None, None)))
+        made = list(threads.map(lambda number: finish(store.create(OrderDraft("a", number))), range(200)))
+        page = finish(store.page(0, 1_000))
+    positions = [created.record.position for created in made]
+    assert sorted(set(positions)) == sorted(positions)
+    assert [record.order_id for record in page.records] == [
+        created.record.order_id for created in sorted(made, key=lambda created: created.record.position)
+    ]

@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from services.stores.ports import RequestIdReusedError, UserChanges, UserDraft, UserStore
-from tests.contract.record_stores import ADAPTERS, MakeUserStore, user_stores
+from tests.contract.record_stores import ADAPTERS, MakeUserStore, Place, user_stores
 
 ALICE = UserDraft("Alice", "alice@example.org")
 BOB = UserDraft("Bob", "bob@example.org")
 
 
 @pytest.fixture(params=ADAPTERS)
-def url(request: pytest.FixtureRequest) -> str:
-    return "" if request.param == "memory" else request.getfixturevalue("postgres").url
+def place(request: pytest.FixtureRequest) -> Place:
+    return Place.of(request)
 
 
 @pytest.fixture
-async def make_store(url: str) -> AsyncIterator[MakeUserStore]:
-    async with user_stores(url) as make:
+async def make_store(place: Place) -> AsyncIterator[MakeUserStore]:
+    async with user_stores(place) as make:
         yield make
 
 

@@ -21,15 +21,19 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield start_one
 
 
-def start_shop(start: Start) -> tuple[ServiceProcess, ServiceProcess, ServiceProcess]:
-    user = start("user", "--allow-faults")
-    order = start("order", "--allow-faults", USER_ADDRESS=user.address)
-    report = start("report", "--allow-faults", USER_ADDRESS=user.address, ORDER_ADDRESS=order.address)
+EACH_API = pytest.mark.parametrize("api", ["aio", "sync"])
+
+
+def start_shop(start: Start, api: str) -> tuple[ServiceProcess, ServiceProcess, ServiceProcess]:
+    user = start("user", "--allow-faults", LAB_API=api)
+    order = start("order", "--allow-faults", LAB_API=api, USER_ADDRESS=user.address)
+    report = start("report", "--allow-faults", LAB_API=api, USER_ADDRESS=user.address, ORDER_ADDRESS=order.address)
     return user, order, report
 
 
-def test_a_report_crosses_three_processes_as_one_trace(start: Start) -> None:
-    user, order, report = start_shop(start)
+@EACH_API
+def test_a_report_crosses_three_processes_as_one_trace(start: Start, api: str) -> None:
+    user, order, report = start_shop(start, api)
     with (
         grpc.insecure_channel(user.address) as users,
         grpc.insecure_channel(order.address) as orders,
@@ -69,9 +73,10 @@ def test_a_report_crosses_three_processes_as_one_trace(start: Start) -> None:
     assert [service.stderr() for service in (report, order, user)] == ["", "", ""]
 
 
+@EACH_API
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_a_call_in_flight_finishes_when_its_service_is_stopped(start: Start, number: signal.Signals) -> None:
-    user = start("user", "--allow-faults")
+def test_a_call_in_flight_finishes_when_its_service_is_stopped(start: Start, api: str, number: signal.Signals) -> None:
+    user = start("user", "--allow-faults", "--api", api)
     with grpc.insecure_channel(user.address) as channel:
         call = user_pb2_grpc.UserServiceStub(channel).CreateUser.future(
             user_pb2.CreateUserRequest(name="Alice", email="alice@example.org"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import pytest
@@ -18,6 +19,9 @@ from otel.instrument import TelemetrySettings
 from otel.instrument.settings import Instrumentation
 from otel.instrument.testing import InMemoryTelemetry, in_memory_telemetry
 from services import serving
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
+from services.grpc_api.stepping import finish
 from services.order_service import order_service
 from services.report_service import report_service
 from services.serving import RunningServer, ServingOptions
@@ -26,9 +30,12 @@ from services.user_service import user_service
 
 TIMEOUT_S = 20.0
 
+Result = TypeVar("Result")
+
 
 @dataclass
 class Shop:
+    api: Api
     telemetry: InMemoryTelemetry
     servers: dict[str, RunningServer]
     user_store: MemoryUserStore
@@ -49,9 +56,36 @@ class Shop:
         request = order_pb2.CreateOrderRequest(user_id=user_id, amount_minor_units=amount_minor_units, note=note)
         return (await self.orders.CreateOrder(request, timeout=TIMEOUT_S)).order
 
+    async def stop(self, name: str) -> None:
+        """Stop a service at once."""
+        await done(self.api, stop_now(self.api, self.servers[name].server))
+
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Return the log lines of these events, oldest first."""
         return [line for line in self.telemetry.lines() if line["event"] in names]
+
+
+async def done(api: Api, work: Coroutine[Any, Any, Result]) -> Result:
+    """Run what belongs to an API's server; where it blocks, in another thread, for the callers are on this loop."""
+    return await (asyncio.to_thread(finish, work) if api.name == "sync" else work)
+
+
+async def stop_now(api: Api, server: grpc.aio.Server) -> None:
+    """Stop a server without grace."""
+    await (await api.begin_stop(server, 0.0))
+
+
+@asynccontextmanager
+async def served(
+    service: serving.Service, options: ServingOptions, telemetry: InMemoryTelemetry, api: Api
+) -> AsyncIterator[RunningServer]:
+    """Serve by either API."""
+    running = serving.running(service, options, telemetry, api)
+    server = await done(api, running.__aenter__())
+    try:
+        yield server
+    finally:
+        await done(api, running.__aexit__(None, None, None))
 
 
 @asynccontextmanager
@@ -60,6 +94,7 @@ async def open_shop(
     *,
     instrumentation: Instrumentation = "corrected",
     witness_folder: Path | None = None,
+    api: Api = AIO,
 ) -> AsyncIterator[Shop]:
     options = options or ServingOptions(grace_s=0.2)
     settings = TelemetrySettings(service_name="shop", log_to_stdout=False, instrumentation=instrumentation)
@@ -74,20 +109,21 @@ async def open_shop(
     async with AsyncExitStack() as closing:
         closing.callback(telemetry.shutdown)
 
-        def behind(address: str) -> grpc.aio.Channel:
-            channel = serving.open_channel(telemetry, address, options)
+        def behind(address: str, by: Api = api) -> grpc.aio.Channel:
+            channel = serving.open_channel(telemetry, address, options, by)
             closing.push_async_callback(channel.close)
             return channel
 
         async def start(service: serving.Service) -> RunningServer:
-            return await closing.enter_async_context(serving.running(service, options_of(service.name), telemetry))
+            return await closing.enter_async_context(served(service, options_of(service.name), telemetry, api))
 
         user = await start(user_service(user_store))
-        order = await start(order_service(order_store, behind(user.address), telemetry.tracer))
-        report = await start(report_service(behind(user.address), behind(order.address)))
+        order = await start(order_service(order_store, behind(user.address), telemetry.tracer, api))
+        report = await start(report_service(behind(user.address), behind(order.address), api))
         servers = {"user": user, "order": order, "report": report}
-        channels = {name: behind(server.address) for name, server in servers.items()}
+        channels = {name: behind(server.address, AIO) for name, server in servers.items()}
         yield Shop(
+            api,
             telemetry,
             servers,
             user_store,

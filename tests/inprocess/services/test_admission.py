@@ -15,23 +15,30 @@ from generated import order_pb2, order_pb2_grpc
 from services import serving
 from services.admission import Admission
 from services.errors import DomainError
+from services.grpc_api.aio import AIO
+from services.grpc_api.ports import Api
 from services.serving import ServingOptions
 from tests.inprocess.services.acting import KINDS, acting_service, call
-from tests.inprocess.services.shop import TIMEOUT_S, Shop, refusal_of
+from tests.inprocess.services.shop import TIMEOUT_S, Shop, refusal_of, served
 from tests.polling import eventually_async
 
 
 class Rooms:
     """Handlers that wait until they are released, and how many are in."""
 
-    def __init__(self) -> None:
+    def __init__(self, api: Api) -> None:
+        self._lock = threading.Lock()
         self.calls: Counter[str] = Counter()
-        self.released = asyncio.Event()
+        self.released = api.event()
 
     async def enter(self, _context: object) -> None:
-        self.calls["begun"] += 1
+        self._count("begun")
         await self.released.wait()
-        self.calls["ended"] += 1
+        self._count("ended")
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self.calls[name] += 1
 
     async def begun_count(self) -> int:
         return self.calls["begun"]
@@ -46,10 +53,10 @@ async def code_of(stub: order_pb2_grpc.OrderServiceAsyncStub, kind: str) -> str:
 
 
 async def test_calls_past_the_bound_are_refused_at_once_and_those_in_hand_are_answered(shop: Shop) -> None:
-    rooms = Rooms()
+    rooms = Rooms(shop.api)
     options = ServingOptions(max_concurrent_calls=5, grace_s=0.2)
     async with (
-        serving.running(acting_service(rooms.enter), options, shop.telemetry) as server,
+        served(acting_service(rooms.enter), options, shop.telemetry, shop.api) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub = order_pb2_grpc.OrderServiceStub(channel)
@@ -72,10 +79,10 @@ async def test_calls_past_the_bound_are_refused_at_once_and_those_in_hand_are_an
 
 
 async def test_a_client_with_the_retry_policy_comes_again_and_is_answered(shop: Shop) -> None:
-    rooms = Rooms()
+    rooms = Rooms(shop.api)
     options = ServingOptions(max_concurrent_calls=1, grace_s=0.2)
     async with (
-        serving.running(acting_service(rooms.enter), options, shop.telemetry) as server,
+        served(acting_service(rooms.enter), options, shop.telemetry, shop.api) as server,
         serving.open_channel(shop.telemetry, server.address, options) as channel,
     ):
         stub = order_pb2_grpc.OrderServiceStub(channel)
@@ -92,10 +99,10 @@ async def test_a_client_with_the_retry_policy_comes_again_and_is_answered(shop: 
 
 
 async def test_streams_that_the_service_sends_take_no_place(shop: Shop) -> None:
-    rooms = Rooms()
+    rooms = Rooms(shop.api)
     options = ServingOptions(max_concurrent_calls=1, grace_s=0.2)
     async with (
-        serving.running(acting_service(rooms.enter), options, shop.telemetry) as server,
+        served(acting_service(rooms.enter), options, shop.telemetry, shop.api) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub = order_pb2_grpc.OrderServiceStub(channel)
@@ -108,10 +115,10 @@ async def test_streams_that_the_service_sends_take_no_place(shop: Shop) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_cancelled_call_gives_its_place_back(shop: Shop, kind: str) -> None:
-    rooms = Rooms()
+    rooms = Rooms(shop.api)
     options = ServingOptions(max_concurrent_calls=1, grace_s=0.2)
     async with (
-        serving.running(acting_service(rooms.enter), options, shop.telemetry) as server,
+        served(acting_service(rooms.enter), options, shop.telemetry, shop.api) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub = order_pb2_grpc.OrderServiceStub(channel)
@@ -141,6 +148,7 @@ def other_thread() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
+@pytest.mark.parametrize("api", [AIO], ids=["aio"])  # a pool has a thread for whoever comes
 async def test_calls_that_waited_past_their_deadline_while_the_service_was_busy_never_begin(
     shop: Shop, other_thread: ThreadPoolExecutor
 ) -> None:
@@ -168,7 +176,7 @@ async def test_calls_that_waited_past_their_deadline_while_the_service_was_busy_
             return codes
 
     async with (
-        serving.running(acting_service(act), ServingOptions(grace_s=0.2), shop.telemetry) as server,
+        served(acting_service(act), ServingOptions(grace_s=0.2), shop.telemetry, shop.api) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub = order_pb2_grpc.OrderServiceStub(channel)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,18 +11,18 @@ import pytest
 
 from generated import order_pb2, order_pb2_grpc
 from otel.instrument.settings import Instrumentation
-from services import serving
 from services.behaviors import Context
 from services.errors import NotFoundError
+from services.grpc_api.ports import Api
 from services.serving import ServingOptions
 from tests.inprocess.services.acting import KINDS, Act, acting_service, call
-from tests.inprocess.services.shop import TIMEOUT_S, Shop, open_shop, refusal_of
+from tests.inprocess.services.shop import TIMEOUT_S, Shop, open_shop, refusal_of, served
 from tests.polling import eventually_async
 
 
 async def ending(shop: Shop, act: Act, kind: str, timeout_s: float = TIMEOUT_S) -> grpc.aio.AioRpcError:
     """Serve `act` in this shop and return how a call of the kind failed."""
-    async with serving.running(acting_service(act), ServingOptions(grace_s=0.0), shop.telemetry) as server:
+    async with served(acting_service(act), ServingOptions(grace_s=0.0), shop.telemetry, shop.api) as server:
         channel = shop.telemetry.insecure_channel(server.address)
         try:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -50,8 +49,11 @@ async def abort(context: Context) -> None:
     await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "enough")
 
 
-async def never_return(_context: Context) -> None:
-    await asyncio.Event().wait()
+def never_return(shop: Shop) -> Act:
+    async def wait(_context: Context) -> None:
+        await shop.api.event().wait()
+
+    return wait
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,7 +101,7 @@ async def test_an_abort_passes_untouched(shop: Shop, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_deadline_is_no_error_line(shop: Shop, kind: str) -> None:
-    error = await ending(shop, never_return, kind, timeout_s=0.2)
+    error = await ending(shop, never_return(shop), kind, timeout_s=0.2)
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     (line,) = await finished(shop, kind)
     assert (line["level"], line["status_code"]) == ("info", "DEADLINE_EXCEEDED")
@@ -108,22 +110,22 @@ async def test_a_deadline_is_no_error_line(shop: Shop, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("instrumentation", ["stock", "off"])
-async def test_errors_are_mapped_without_our_tracing_too(kind: str, instrumentation: Instrumentation) -> None:
-    async with open_shop(instrumentation=instrumentation) as shop:
+async def test_errors_are_mapped_without_our_tracing_too(api: Api, kind: str, instrumentation: Instrumentation) -> None:
+    async with open_shop(instrumentation=instrumentation, api=api) as shop:
         refusal = refusal_of(await ending(shop, raise_domain_error, kind))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "ORDER_NOT_FOUND")
 
 
-async def test_without_a_trace_the_answer_points_to_the_log() -> None:
-    async with open_shop(instrumentation="off") as shop:
+async def test_without_a_trace_the_answer_points_to_the_log(api: Api) -> None:
+    async with open_shop(instrumentation="off", api=api) as shop:
         refusal = refusal_of(await ending(shop, raise_surprise, "GetOrder"))
         assert refusal.message == "internal error; the service's log has the details"
         assert len(shop.events("rpc.server.call.exception")) == 1
 
 
 async def test_a_client_that_cancels_is_finished_as_cancelled(shop: Shop) -> None:
-    service = acting_service(never_return)
-    async with serving.running(service, ServingOptions(grace_s=0.0), shop.telemetry) as server:
+    service = acting_service(never_return(shop))
+    async with served(service, ServingOptions(grace_s=0.0), shop.telemetry, shop.api) as server:
         channel = shop.telemetry.insecure_channel(server.address)
         stream = order_pb2_grpc.OrderServiceStub(channel).StreamOrders(
             order_pb2.StreamOrdersRequest(), timeout=TIMEOUT_S

@@ -15,6 +15,7 @@ from opentelemetry.context import attach, detach
 
 from generated import order_pb2, report_pb2, user_pb2
 from otel.instrument.settings import Instrumentation
+from services.grpc_api.ports import Api
 from services.serving import ServingOptions
 from tests.inprocess.services.shop import TIMEOUT_S, Shop, open_shop, refusal_of, refused
 from tests.polling import eventually_async
@@ -27,8 +28,8 @@ NO_SETTING = "UserService/GetUser: 'explode' is not one of delay, status, abort_
 
 
 @pytest.fixture
-async def faulty(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with open_shop(ALLOWING, witness_folder=tmp_path) as opened:
+async def faulty(api: Api, tmp_path: Path) -> AsyncIterator[Shop]:
+    async with open_shop(ALLOWING, witness_folder=tmp_path, api=api) as opened:
         yield opened
 
 
@@ -182,8 +183,10 @@ async def test_a_service_started_without_faults_ignores_them(shop: Shop) -> None
 
 
 @pytest.mark.parametrize("instrumentation", ["corrected", "stock", "off"])
-async def test_faults_reach_the_services_behind_with_every_instrumentation(instrumentation: Instrumentation) -> None:
-    async with open_shop(ALLOWING, instrumentation=instrumentation) as shop:
+async def test_faults_reach_the_services_behind_with_every_instrumentation(
+    api: Api, instrumentation: Instrumentation
+) -> None:
+    async with open_shop(ALLOWING, instrumentation=instrumentation, api=api) as shop:
         alice = await shop.user()
         metadata = (("baggage", "fault=OrderService/ListOrders:status=DATA_LOSS"),)
         request = report_pb2.GetUserReportRequest(user_id=alice)

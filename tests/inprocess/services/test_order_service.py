@@ -213,7 +213,7 @@ async def test_a_user_service_that_is_down_costs_its_message_alone(shop: Shop) -
     created = await shop.orders.CreateOrder(
         order_pb2.CreateOrderRequest(user_id=user_id, amount_minor_units=7, request_id=request_id), timeout=TIMEOUT_S
     )
-    await shop.servers["user"].server.stop(0)
+    await shop.stop("user")
     repeat = order_pb2.ImportOrdersRequest(user_id=user_id, amount_minor_units=7, request_id=request_id)
     response = await shop.orders.ImportOrders(rows(known, repeat), timeout=TIMEOUT_S)
     assert response.results[0].rejection.reason == "USER_SERVICE_UNAVAILABLE"

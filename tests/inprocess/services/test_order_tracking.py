@@ -14,11 +14,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
 from generated import order_pb2, order_pb2_grpc
-from services import serving
+from services.grpc_api.ports import Api
 from services.order_service import order_service
 from services.order_tracking import DEFAULT_QUEUE_SIZE, PUSH_SPAN_NAME
 from services.serving import ServingOptions
-from tests.inprocess.services.shop import TIMEOUT_S, Shop, open_shop, refusal_of, refused
+from tests.inprocess.services.shop import TIMEOUT_S, Shop, open_shop, refusal_of, refused, served
 from tests.polling import eventually_async
 
 PAID = order_pb2.ORDER_STATUS_PAID
@@ -224,8 +224,8 @@ async def test_a_push_is_a_child_of_its_stream_and_links_to_the_change(shop: Sho
 
 
 async def test_a_stopping_server_ends_its_streams_at_once(shop: Shop) -> None:
-    service = order_service(shop.order_store, shop.channels["user"], shop.telemetry.tracer)
-    async with serving.running(service, ServingOptions(grace_s=60.0), shop.telemetry) as server:
+    service = order_service(shop.order_store, shop.channels["user"], shop.telemetry.tracer, shop.api)
+    async with served(service, ServingOptions(grace_s=60.0), shop.telemetry, shop.api) as server:
         channel = grpc.aio.insecure_channel(server.address)
         watch = Watch(order_pb2_grpc.OrderServiceStub(channel))
         await watch.subscribe(user_id="u-1")
@@ -236,8 +236,8 @@ async def test_a_stopping_server_ends_its_streams_at_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("instrumentation", ["stock", "off"])
-async def test_tracking_also_works_without_our_tracing(instrumentation: Any) -> None:
-    async with open_shop(instrumentation=instrumentation) as shop:
+async def test_tracking_also_works_without_our_tracing(api: Api, instrumentation: Any) -> None:
+    async with open_shop(instrumentation=instrumentation, api=api) as shop:
         alice = await shop.user()
         async with watching(shop) as watch:
             await watch.subscribe(user_id=alice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from contextlib import aclosing
@@ -79,7 +80,7 @@ async def test_a_failing_service_behind_fails_every_strategy_by_its_code(
     shop: Shop, strategy: report_pb2.TopUsersStrategy.ValueType
 ) -> None:
     await asyncio.gather(*(shop.user(f"user{number}") for number in range(12)))
-    await shop.servers["order"].server.stop(0)
+    await shop.stop("order")
     with refused() as failure:
         await shop.reports.TopUsers(report_pb2.TopUsersRequest(strategy=strategy), timeout=TIMEOUT_S)
     assert (failure.seen.code, failure.seen.reason, failure.seen.message) == (
@@ -109,15 +110,17 @@ async def test_concurrent_never_has_more_than_eight_calls_at_once(shop: Shop) ->
     for number in range(30):
         await shop.user(f"user{number}")
     running, most = 0, 0
+    lock = threading.Lock()
     page_of = shop.order_store.page
 
     async def slow_page(*arguments: object) -> object:
         nonlocal running, most
-        running += 1
-        most = max(most, running)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        running -= 1
+        with lock:
+            running += 1
+            most = max(most, running)
+        await shop.api.sleep(0.01)
+        with lock:
+            running -= 1
         return await page_of(*arguments)  # type: ignore[arg-type]  # passes on whatever it got
 
     shop.order_store.page = slow_page  # type: ignore[assignment, method-assign]  # counts the calls at once
@@ -236,7 +239,7 @@ async def test_a_stream_that_is_read_no_further_is_cancelled_not_abandoned(shop:
 
 async def test_a_deadline_that_passes_ends_the_call_and_those_behind(shop: Shop) -> None:
     alice = await shop.user("Alice")
-    never = asyncio.Event()
+    never = shop.api.event()
 
     async def stuck(*_arguments: object) -> object:
         await never.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from typing import Any
 
 import grpc
@@ -13,12 +14,12 @@ from opentelemetry import baggage
 from opentelemetry.context import Context, attach, detach
 
 from generated import user_pb2, user_pb2_grpc
-from services import serving
 from services.binding import BindError
+from services.grpc_api.ports import Api
 from services.serving import ServingOptions
 from services.stores.memory import MemoryUserStore
 from services.user_service import UserServicer, user_service
-from tests.inprocess.services.shop import TIMEOUT_S, Shop
+from tests.inprocess.services.shop import TIMEOUT_S, Shop, served
 from tests.polling import eventually_async
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -35,7 +36,7 @@ async def test_a_serving_service_says_so(shop: Shop, service: str) -> None:
 async def test_a_port_in_use_is_refused_with_its_number(shop: Shop) -> None:
     port = int(shop.servers["user"].address.rpartition(":")[2])
     with pytest.raises(BindError) as caught:
-        async with serving.running(user_service(MemoryUserStore()), ServingOptions(port=port), shop.telemetry):
+        async with served(user_service(MemoryUserStore()), ServingOptions(port=port), shop.telemetry, shop.api):
             pass
     assert str(caught.value) == f"port {port} is in use"
     assert "--port" in caught.value.hint
@@ -45,7 +46,7 @@ async def test_a_port_in_use_is_refused_with_its_number(shop: Shop) -> None:
 async def test_a_host_that_is_not_ours_is_refused(shop: Shop, host: str) -> None:
     options = ServingOptions(host=host)
     with pytest.raises(BindError) as caught:
-        async with serving.running(user_service(MemoryUserStore()), options, shop.telemetry):
+        async with served(user_service(MemoryUserStore()), options, shop.telemetry, shop.api):
             pass
     assert str(caught.value) == f"--host: {host!r} is no address of this machine"
 
@@ -54,7 +55,7 @@ async def test_channel_options_reach_the_server(shop: Shop) -> None:
     options = ServingOptions(channel_options=(("grpc.max_receive_message_length", 1_000),))
     request = user_pb2.GetUserRequest(user_id="u" * 2_000)
     async with (
-        serving.running(user_service(MemoryUserStore()), options, shop.telemetry) as server,
+        served(user_service(MemoryUserStore()), options, shop.telemetry, shop.api) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -65,10 +66,10 @@ async def test_channel_options_reach_the_server(shop: Shop) -> None:
 class SlowStore(MemoryUserStore):
     """Lets `get` wait until it is released."""
 
-    def __init__(self) -> None:
+    def __init__(self, api: Api) -> None:
         super().__init__()
-        self.entered = asyncio.Event()
-        self.released = asyncio.Event()
+        self.entered = threading.Event()
+        self.released = api.event()
 
     async def get(self, user_id: str) -> Any:
         self.entered.set()
@@ -77,7 +78,7 @@ class SlowStore(MemoryUserStore):
 
 
 async def test_a_call_in_flight_finishes_while_watches_hear_that_the_server_stops(shop: Shop) -> None:
-    store = SlowStore()
+    store = SlowStore(shop.api)
     stopping = asyncio.Event()
     statuses: list[int] = []
 
@@ -87,7 +88,7 @@ async def test_a_call_in_flight_finishes_while_watches_hear_that_the_server_stop
             statuses.append(response.status)  # noqa: PERF401 - read while it grows
 
     async def serve() -> None:
-        async with serving.running(user_service(store), ServingOptions(grace_s=60.0), shop.telemetry) as server:
+        async with served(user_service(store), ServingOptions(grace_s=60.0), shop.telemetry, shop.api) as server:
             address.set_result(server.address)
             await stopping.wait()
 
@@ -99,7 +100,7 @@ async def test_a_call_in_flight_finishes_while_watches_hear_that_the_server_stop
         watch = asyncio.create_task(watch_health(channel))
         request = user_pb2.GetUserRequest(user_id=created.user.user_id)
         in_flight = asyncio.ensure_future(stub.GetUser(request, timeout=TIMEOUT_S))
-        await store.entered.wait()
+        await asyncio.to_thread(store.entered.wait, TIMEOUT_S)
         await eventually_async(lambda: _copy(statuses), until=lambda seen: seen == [SERVING])
         stopping.set()
         await watch
@@ -118,12 +119,12 @@ async def _copy(statuses: list[int]) -> list[int]:
 
 
 async def test_a_call_that_outlives_the_grace_is_cut_off_as_unavailable(shop: Shop) -> None:
-    store = SlowStore()
-    async with serving.running(user_service(store), ServingOptions(grace_s=0.1), shop.telemetry) as server:
+    store = SlowStore(shop.api)
+    async with served(user_service(store), ServingOptions(grace_s=0.1), shop.telemetry, shop.api) as server:
         channel = grpc.aio.insecure_channel(server.address)
         stub = user_pb2_grpc.UserServiceStub(channel)
         in_flight = asyncio.ensure_future(stub.GetUser(user_pb2.GetUserRequest(user_id="u-1"), timeout=TIMEOUT_S))
-        await store.entered.wait()
+        await asyncio.to_thread(store.entered.wait, TIMEOUT_S)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await in_flight
     await channel.close()
@@ -133,7 +134,7 @@ async def test_a_call_that_outlives_the_grace_is_cut_off_as_unavailable(shop: Sh
 
 
 async def test_the_port_is_free_again_once_the_server_stopped(shop: Shop) -> None:
-    async with serving.running(user_service(MemoryUserStore()), ServingOptions(), shop.telemetry) as server:
+    async with served(user_service(MemoryUserStore()), ServingOptions(), shop.telemetry, shop.api) as server:
         port = int(server.address.rpartition(":")[2])
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

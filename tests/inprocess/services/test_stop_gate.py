@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import pytest
@@ -19,10 +21,11 @@ from otel.instrument import semconv
 from services.admission import Admission
 from services.drain import WaitBound
 from services.error_interceptor import ErrorInterceptor
+from services.grpc_api.ports import Api
 from services.health import EndingHealthServicer
 from services.stop_gate import StopGate
 from tests.inprocess.services.acting import KINDS, Act, acting_service, call
-from tests.inprocess.services.shop import TIMEOUT_S, Shop, refusal_of
+from tests.inprocess.services.shop import TIMEOUT_S, Shop, done, refusal_of, stop_now
 from tests.polling import eventually_async
 
 CALLER_COUNT = 50
@@ -33,6 +36,7 @@ AT_ONCE = WaitBound(0.0, 0.0)
 class GatedServer:
     """A server whose stop the test takes step by step."""
 
+    api: Api
     gate: StopGate
     server: grpc.aio.Server
     channel: grpc.aio.Channel
@@ -43,32 +47,37 @@ class GatedServer:
         return order_pb2_grpc.OrderServiceStub(self.channel)
 
     async def stop(self) -> None:
-        await self.gate.stop(lambda: self.server.stop(TIMEOUT_S), lambda: None)
+        await self.done(self.gate.stop(lambda: self.api.begin_stop(self.server, TIMEOUT_S), lambda: None))
+
+    async def done(self, work: Coroutine[Any, Any, None]) -> None:
+        await done(self.api, work)
 
 
 @asynccontextmanager
 async def gated(shop: Shop, act: Act) -> AsyncIterator[GatedServer]:
     calls: Counter[str] = Counter()
+    counting = threading.Lock()
 
     async def counted(context: object) -> None:
-        calls["begun"] += 1
+        with counting:
+            calls["begun"] += 1
         await act(context)  # type: ignore[arg-type]  # passed through as it came
-        calls["ended"] += 1
+        with counting:
+            calls["ended"] += 1
 
-    gate = StopGate(Admission(CALLER_COUNT))
-    server = grpc.aio.server(
-        interceptors=[*shop.telemetry.server_interceptors(), ErrorInterceptor("order.tracelab"), gate]
-    )
+    gate = StopGate(Admission(CALLER_COUNT), shop.api)
+    interceptors = [ErrorInterceptor("order.tracelab", shop.api), gate]
+    server = shop.api.server(shop.telemetry, interceptors, [], CALLER_COUNT)
     acting_service(counted).add_to(server)
-    health_pb2_grpc.add_HealthServicer_to_server(EndingHealthServicer(), server)
+    health_pb2_grpc.add_HealthServicer_to_server(EndingHealthServicer(shop.api), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     channel = shop.telemetry.insecure_channel(f"127.0.0.1:{port}")
     try:
-        yield GatedServer(gate, server, channel, calls)
+        yield GatedServer(shop.api, gate, server, channel, calls)
     finally:
         await channel.close()
-        await server.stop(None)
+        await done(shop.api, stop_now(shop.api, server))
 
 
 async def answer_at_once(_context: object) -> None:
@@ -86,7 +95,7 @@ async def served(shop: Shop) -> list[ReadableSpan]:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_call_that_comes_while_the_server_closes_never_begins_and_is_told_so(shop: Shop, kind: str) -> None:
     async with gated(shop, answer_at_once) as running:
-        await running.gate.close(AT_ONCE)
+        await running.done(running.gate.close(AT_ONCE))
         held = asyncio.ensure_future(call(running.stub, kind))
         await eventually_async(lambda: waiting(running.gate))
         await running.stop()
@@ -109,7 +118,7 @@ async def test_a_call_that_comes_while_the_server_closes_never_begins_and_is_tol
 async def test_a_call_that_ends_while_the_server_closes_is_answered_once_the_stop_has_begun(
     shop: Shop, kind: str
 ) -> None:
-    entered, released = asyncio.Event(), asyncio.Event()
+    entered, released = threading.Event(), shop.api.event()
 
     async def act(_context: object) -> None:
         entered.set()
@@ -117,8 +126,8 @@ async def test_a_call_that_ends_while_the_server_closes_is_answered_once_the_sto
 
     async with gated(shop, act) as running:
         answered = asyncio.ensure_future(call(running.stub, kind))
-        await entered.wait()
-        await running.gate.close(AT_ONCE)
+        await asyncio.to_thread(entered.wait, TIMEOUT_S)
+        await running.done(running.gate.close(AT_ONCE))
         released.set()
         await eventually_async(lambda: waiting(running.gate))
         assert running.calls == {"begun": 1, "ended": 1}
@@ -129,7 +138,7 @@ async def test_a_call_that_ends_while_the_server_closes_is_answered_once_the_sto
 
 async def test_a_refused_call_does_not_miss_its_deadline_at_the_gate(shop: Shop) -> None:
     async with gated(shop, answer_at_once) as running:
-        await running.gate.close(AT_ONCE)
+        await running.done(running.gate.close(AT_ONCE))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(running.stub, "GetOrder", timeout_s=1.0)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -137,7 +146,7 @@ async def test_a_refused_call_does_not_miss_its_deadline_at_the_gate(shop: Shop)
 
 async def test_health_is_answered_while_the_server_closes(shop: Shop) -> None:
     async with gated(shop, answer_at_once) as running:
-        await running.gate.close(AT_ONCE)
+        await running.done(running.gate.close(AT_ONCE))
         stub = health_pb2_grpc.HealthStub(running.channel)
         response = await stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
     assert response.status == health_pb2.HealthCheckResponse.SERVING
@@ -162,8 +171,8 @@ async def test_callers_who_never_pause_are_all_told_and_none_is_cancelled(shop: 
         for _ in range(CALLER_COUNT):
             callers.create_task(keep_calling(running))
         await eventually_async(every_caller_was_answered)
-        await running.gate.lame_duck(AT_ONCE)
-        await running.gate.close(WaitBound(TIMEOUT_S, TIMEOUT_S))
+        await running.done(running.gate.lame_duck(AT_ONCE))
+        await running.done(running.gate.close(WaitBound(TIMEOUT_S, TIMEOUT_S)))
         await running.stop()
         stopped.set()
     assert set(codes) == {"OK", "UNAVAILABLE"}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from typing import NoReturn
 
 import pytest
 
 from services import stopping
-from services.stopping import stop_signals
+from services.grpc_api.stepping import finish
+from services.stopping import blocking_stop_signals, stop_signals
 
 
 def refuse(*_: object) -> NoReturn:
@@ -50,6 +52,27 @@ async def test_the_second_signal_ends_the_process_at_once(monkeypatch: pytest.Mo
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(ended.wait(), timeout=10)
     assert exits == [130]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_without_a_loop_a_stop_signal_ends_the_wait_and_the_old_handlers_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with blocking_stop_signals() as stop:
+        sender = threading.Thread(target=os.kill, args=(os.getpid(), number))
+        sender.start()
+        finish(stop.wait())
+        sender.join()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_without_a_loop_too_the_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+    with blocking_stop_signals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        finish(stop.wait())
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert exits == [130]
 
 
 def test_ctrl_break_is_a_stop_signal_where_there_is_one() -> None:
