@@ -156,6 +156,23 @@ def test_the_proof_holds_with_the_untouched_library_too(tmp_path: Path) -> None:
     assert (proof["proof"], proof["traces"], proof["services"], proof["orphan_span_count"]) == ("full", 1, EVERYBODY, 0)
 
 
+def test_the_proof_is_as_full_on_the_synchronous_api(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "home")
+    report = lab.json("demo", "--ports", "auto", "--api", "sync")
+    assert (report["proof"], report["services"], report["logs_joined"]) == ("full", EVERYBODY, report["log_count"])
+    lines = [line for log in lab.home.glob("runs/*/logs/*.log") for line in log.read_text().splitlines()]
+    started = [json.loads(line) for line in lines if '"server.started"' in line]
+    assert [line["api"] for line in started] == ["sync"] * 3
+
+
+def test_an_api_that_was_asked_for_is_not_taken_on_trust(lab: Lab) -> None:
+    done = lab.run("demo", "--api", "sync")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        1,
+        "error: user already runs, and --api is for what is started",
+    )
+
+
 @pytest.mark.parametrize(
     ("extra", "why"),
     [

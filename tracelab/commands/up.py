@@ -14,11 +14,11 @@ from clients.discovery.endpoints import find_endpoints, home_of, probe_endpoints
 from clients.errors import WrongUsageError
 from clients.output import note, print_json
 from clients.word_completion import one_of
-from tracelab.commands.options import JsonFlag, PortsOption, StoreOption, is_auto
+from tracelab.commands.options import ApiOption, JsonFlag, PortsOption, StoreOption, is_auto, known_api
 from tracelab.stack import Stack, StackOptions, StackProcess
 from tracelab.stack.run_home import record_file_for, run_home
 from tracelab.stack.start_lock import StartLock
-from tracelab.stack.start_plan import options_for, plan_start
+from tracelab.stack.start_plan import options_for, plan_start, refuse_another_api
 from tracelab.stack.view import damage_notes, plain_process_line, processes_json
 from tracelab.stack.watch import watch
 
@@ -40,6 +40,7 @@ def up(
     ports: PortsOption = "default",
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = LOOPBACK,
     store: StoreOption = None,
+    api: ApiOption = "",
     jaeger_ui: Annotated[
         Path | None,
         typer.Option("--jaeger-ui", metavar="DIR", exists=True, file_okay=False, help="Serve this Jaeger UI bundle."),
@@ -71,6 +72,7 @@ def up(
         allow_faults=allow_faults,
         witness=witness,
         channel_options=tuple(channel_option or ()),
+        api=known_api(api),
         jaeger_ui=jaeger_ui,
         detached=detach,
         record_file=record_file_for(home, os.environ) if is_new else None,
@@ -84,6 +86,7 @@ def _start(options: StackOptions, lock: StartLock, *, is_new: bool, as_json: boo
     if not is_new:
         endpoints = find_endpoints(os.environ)
         plan = plan_start(endpoints, probe_endpoints(endpoints), options.names, trusts_environment=False)
+        refuse_another_api(plan, options)
         for name in options.names:
             if name not in plan.missing:
                 note(f"{name} already runs")

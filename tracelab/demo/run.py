@@ -43,6 +43,7 @@ class DemoOptions:
     stays: bool = False
     is_new_stack: bool = False
     store: Path | None = None
+    api: str = ""
     picture: Path | None = None
 
 
@@ -134,7 +135,7 @@ def _nothing_to_prove(run: DemoRun) -> str:
 @contextmanager
 def _target(options: DemoOptions, environ: MutableMapping[str, str], screen: _Screen) -> Iterator[DemoTarget]:
     stack_options = StackOptions(
-        home=options.home, ports="auto" if options.is_new_stack else "default", store=options.store
+        home=options.home, ports="auto" if options.is_new_stack else "default", store=options.store, api=options.api
     )
     listeners = Listeners(screen.adopted, screen.spawned, screen.healthy)
     if options.is_new_stack:

@@ -11,7 +11,7 @@ from typing import Final
 from clients.discovery.defaults import BACKEND, SERVICES
 from clients.discovery.endpoints import Endpoint, Endpoints, probe_endpoints
 from tracelab.stack import Stack, StackOptions, StackProcess
-from tracelab.stack.start_plan import options_for, plan_start
+from tracelab.stack.start_plan import options_for, plan_start, refuse_another_api
 
 CLIENT_LOG: Final = "demo.log"
 
@@ -56,6 +56,7 @@ def shared_target(
     """Use what answers, start what does not, and stop at the end what was started."""
     answers = probe_endpoints(endpoints)
     plan = plan_start(endpoints, answers)
+    refuse_another_api(plan, options)
     if plan.uses_backend:
         listeners.adopted("OTLP", endpoints.otlp.address, found_as(endpoints.otlp, is_answering=answers.otlp))
         listeners.adopted("query", endpoints.query.address, found_as(endpoints.query, is_answering=answers.query))

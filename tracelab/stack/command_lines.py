@@ -158,4 +158,5 @@ def _service_words(name: str, options: StackOptions) -> list[str]:
     words = ["--allow-faults"] if options.allow_faults else []
     for option in options.channel_options:
         words += ["--channel-option", option]
+    words += ["--api", options.api] if options.api else []
     return words + (["--witness", str(witness_file(name, options))] if options.witness else [])

@@ -22,6 +22,7 @@ class StackOptions:
     was taken meanwhile. `only` names the processes to start; empty means all four. `store` is the backend's SQLite file
     (default: in `home`). `witness` gives each service a witness file. `addresses` and `otlp_endpoint` say where what is
     not started runs; without `otlp_endpoint` and a backend the processes keep what their environment says.
+    `api` is the services' `--api`; "" leaves that to the environment.
     `process_environ` adds variables to one process. `detached` processes outlive the one that started them.
     `record_file` is where the record goes (default: `stack.json` in `home`).
     """
@@ -34,6 +35,7 @@ class StackOptions:
     allow_faults: bool = False
     witness: bool = False
     channel_options: tuple[str, ...] = ()
+    api: str = ""
     jaeger_ui: Path | None = None
     addresses: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     otlp_endpoint: str = ""

@@ -64,6 +64,16 @@ def options_for(plan: StartPlan, endpoints: Endpoints, options: StackOptions) ->
     )
 
 
+def refuse_another_api(plan: StartPlan, options: StackOptions) -> None:
+    """Refuse to use a service that runs where an API was asked for: which one it is served by, nobody can see."""
+    running = [name for name in plan.addresses if name in options.names]
+    if options.api and running:
+        raise StackError(
+            f"{running[0]} already runs, and --api is for what is started",
+            "./lab down ends it, then start again; --ports auto takes a stack of your own",
+        )
+
+
 def _refuse_hung(name: str, endpoints: Endpoints) -> None:
     """Refuse to start what runs already and does not answer: its port is taken, and its telemetry would be lost."""
     endpoint = endpoints.query if name == BACKEND else endpoints.services[name]
