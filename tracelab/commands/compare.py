@@ -66,11 +66,12 @@ def compare(
     orders_per_user: Annotated[str, _for_all("How many orders each user has. [5]", "N")] = "",
     message_size: Annotated[str, _for_all("The length of each order's note, such as 100kB. [0]", "SIZE")] = "",
     payload: Annotated[str, _for_all("What notes are made of: text or random.")] = "",
-    concurrency: Annotated[str, _for_all("Workers that call at once. [1]", "N")] = "",
+    concurrency: Annotated[str, _for_all("Workers that call at once; several make a sweep. [1]", "N[,N...]")] = "",
     rate: Annotated[str, _for_all("An open loop: calls each second, whatever they take.", "N")] = "",
     poisson: Annotated[bool, typer.Option("--poisson", help="With a rate: arrivals at random.")] = False,
     fault: Annotated[str, _for_all("A fault, such as OrderService/ListOrders:delay=20ms.")] = "",
     instrumentation: Annotated[str, _for_all("corrected, stock or off. [corrected]")] = "",
+    api: Annotated[str, _for_all("The services' gRPC API: aio or sync. [aio]")] = "",
     sampling: Annotated[str, _for_all("The share of calls that are traced. [all]", "SHARE")] = "",
     compression: Annotated[str, _for_all("none, gzip or deflate. [none]")] = "",
     channel: Annotated[str, _for_all("reuse, per-call or local-pool. [reuse]")] = "",
@@ -133,6 +134,7 @@ def compare(
         "poisson": "true" if poisson else "",
         "fault": fault,
         "instrumentation": instrumentation,
+        "api": api,
         "sampling": sampling,
         "compression": compression,
         "channel": channel,
@@ -192,11 +194,11 @@ def _answered(
         if save or against or gate or report.html or report.as_csv or question.restarts > 1 or question.check:
             raise UsageError(
                 "a sweep has no --save, --against, --fail-if, --html, --csv, --restarts or --check",
-                "give --users one number for these",
+                "give its option one number for these",
             )
         sweep = measure_sweep(question, numbers, home, report)
         report.show_sweep(sweep)
-        return 0 if sweep.users == numbers else INTERRUPTED
+        return 0 if sweep.numbers == numbers else INTERRUPTED
     run = measure_plan(plan_of(question), home, report, check=question.check)
     report.show(run, earlier, against)
     if run.measurement.stop_reason is StopReason.INTERRUPTED:

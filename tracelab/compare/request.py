@@ -25,6 +25,7 @@ SWEEP_S = 20.0
 FEW_USERS = 100
 """Above this number of users a call may take a second, and eight blocks of them a minute."""
 MOST_VARIANTS = 6
+SWEPT = ("users", "concurrency")
 _SEEDS = 1_000_000
 
 
@@ -48,9 +49,9 @@ class Request:
     command_line: str = ""
 
 
-def plan_of(request: Request, users: int | None = None) -> Plan:
-    """The plan of a request; `users` in place of its own number in a sweep. UsageError for what makes no sense."""
-    variants, question = _variants(request, users)
+def plan_of(request: Request, point: int | None = None) -> Plan:
+    """The plan of a request; in a sweep, at one `point` of it. UsageError for what makes no sense."""
+    variants, question = _variants(request, point)
     questions = tuple(parse_question(text) for text in request.what_if)
     if request.check and not questions:
         raise UsageError("--check: there is no prediction to check", "add --what-if OrderService/ListOrders=2")
@@ -58,7 +59,7 @@ def plan_of(request: Request, users: int | None = None) -> Plan:
         refuse_what_cannot_be_checked(variants, questions)
     return Plan(
         variants=variants,
-        settings=ProtocolSettings(_analysis(request), max_seconds=_max_seconds(request, variants, users)),
+        settings=ProtocolSettings(_analysis(request), max_seconds=_max_seconds(request, variants, point)),
         question=question,
         command_line=request.command_line,
         restarts=request.restarts,
@@ -72,24 +73,38 @@ def seed_of(request: Request) -> int:
     return secrets.randbelow(_SEEDS) if request.seed is None else request.seed
 
 
+def swept(request: Request) -> str:
+    """The option of which a sweep takes several numbers; "" for none. UsageError for two."""
+    found = [key for key in SWEPT if "," in _settings(request).get(key, "")]
+    if len(found) > 1:
+        raise UsageError(f"--{found[0]} and --{found[1]} both have several numbers", "give one of them one number")
+    return found[0] if found else ""
+
+
 def sweep_of(request: Request) -> tuple[int, ...]:
-    """The numbers of users of a sweep; empty if it is none. UsageError for a list that is not understood."""
-    text = request.settings.get("users", "")
-    if "," not in text:
+    """The numbers of a sweep; empty if it is none. UsageError for a list that is not understood."""
+    key = swept(request)
+    if not key:
         return ()
+    text = _settings(request)[key]
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) for part in parts) or len(set(parts)) < 2:
-        raise UsageError(f"--users: '{text}' is not like 1,10,100", "two numbers or more, each once")
+        raise UsageError(f"--{key}: '{text}' is not like 1,10,100", "two numbers or more, each once")
     return tuple(sorted({int(part) for part in parts}))
 
 
-def _variants(request: Request, users: int | None) -> tuple[Mapping[str, VariantOptions], str]:
+def _settings(request: Request) -> Mapping[str, str]:
+    preset = find_preset(request.preset) if request.preset else None
+    return {**(preset.settings if preset else {}), **request.settings}
+
+
+def _variants(request: Request, point: int | None) -> tuple[Mapping[str, VariantOptions], str]:
     preset = find_preset(request.preset) if request.preset else None
     if preset and request.variants:
         raise UsageError(f"--preset {preset.name} has its own variants; {request.variants[0]} is one too many")
-    settings = {**(preset.settings if preset else {}), **request.settings}
-    if users is not None:
-        settings["users"] = str(users)
+    settings = {**_settings(request)}
+    if point is not None:
+        settings[swept(request)] = str(point)
     texts = preset.variants if preset else request.variants
     if len(texts) < 2:
         raise UsageError(
@@ -133,9 +148,9 @@ def _analysis(request: Request) -> AnalysisSettings:
     return AnalysisSettings(seed_of(request), quantile, criteria)
 
 
-def _max_seconds(request: Request, variants: Mapping[str, VariantOptions], users: int | None) -> float:
+def _max_seconds(request: Request, variants: Mapping[str, VariantOptions], point: int | None) -> float:
     if request.max_seconds is not None:
         return request.max_seconds
-    if users is not None and users <= FEW_USERS:
+    if point is not None and point <= FEW_USERS:
         return SWEEP_S
     return OPEN_LOOP_S if any(options.rate_per_s for options in variants.values()) else CLOSED_LOOP_S

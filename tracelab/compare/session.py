@@ -102,7 +102,8 @@ class Session:
         async with AsyncExitStack() as stack:
             variants: list[tuple[Entry, Variant]] = []
             for entry, options in entries_of(plan):
-                services = f"{options.instrumentation}-{restart}-{entry.name}" if restart else options.instrumentation
+                services = _services_of(options)
+                services = f"{services}-{restart}-{entry.name}" if restart else services
                 key = (options.instrumentation, options.sampling)
                 tracing = tracings.setdefault(key, ClientTracing(*key, self.stack_set.otlp_endpoint))
                 made = await self._variant(entry.name, options, _folder_name(services), tracing)
@@ -115,7 +116,7 @@ class Session:
         return measurement
 
     async def _variant(self, name: str, options: VariantOptions, services: str, tracing: ClientTracing) -> RpcVariant:
-        addresses = self.stack_set.addresses(services, options.instrumentation)
+        addresses = self.stack_set.addresses(services, options.instrumentation, options.api)
         key = (services, PopulationSize.of(options))
         if key not in self._populations:
             self.watcher.stage(f"making {population_in_words(options)}")
@@ -154,7 +155,17 @@ def entries_of(plan: Plan) -> list[tuple[Entry, VariantOptions]]:
 def control_of(plan: Plan) -> VariantOptions:
     """The call that every run contains: the same RPC, on services that run anyway."""
     kinds = [options.instrumentation for options in plan.variants.values()]
-    return VariantOptions(rpc=CONTROL, instrumentation="corrected" if "corrected" in kinds else kinds[0])
+    apis = [options.api for options in plan.variants.values()]
+    return VariantOptions(
+        rpc=CONTROL,
+        instrumentation="corrected" if "corrected" in kinds else kinds[0],
+        api="aio" if "aio" in apis else apis[0],
+    )
+
+
+def _services_of(options: VariantOptions) -> str:
+    """The name of the set of services that a variant calls."""
+    return options.instrumentation if options.api == "aio" else f"{options.instrumentation}-{options.api}"
 
 
 def _settings_with_loads(plan: Plan) -> ProtocolSettings:

@@ -117,6 +117,14 @@ def test_a_sweep_shows_slopes_and_counts() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_a_sweep_over_calls_at_once_says_at_each_where_the_difference_is() -> None:
+    text = screen(Sweep((1, 8), (made_run(1, 1), made_run(2, 2)), "concurrency"))
+    assert "with 1, 8 at once" in text
+    assert "for each user" not in text
+    assert re.search(r"^1 at once: batch saves \d", text, re.MULTILINE)
+    assert re.search(r"^8 at once: batch saves \d", text, re.MULTILINE)
+
+
 class Outline(HTMLParser):
     """What a page is made of."""
 

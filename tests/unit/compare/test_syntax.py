@@ -7,7 +7,7 @@ from tracelab.compare.question.presets import PRESETS, find_preset
 from tracelab.compare.question.rpcs import RPCS, read_requests
 from tracelab.compare.question.syntax import parse_variants
 from tracelab.compare.question.variant_options import VariantOptions
-from tracelab.compare.request import Request, plan_of, sweep_of
+from tracelab.compare.request import Request, plan_of, sweep_of, swept
 
 NAMES = list(RPCS)
 
@@ -93,7 +93,8 @@ def test_what_is_not_understood_is_refused_with_what_was_meant(texts: list[str],
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_makes_a_plan(preset: object) -> None:
     name = getattr(preset, "name", "")
-    plan = plan_of(Request(preset=name, seed=1))
+    request = Request(preset=name, seed=1)
+    plan = plan_of(request, next(iter(sweep_of(request)), None))
     assert len(plan.variants) >= 2
     assert plan.question.startswith(find_preset(name).question)
 
@@ -134,6 +135,17 @@ def test_several_numbers_of_users_make_a_sweep() -> None:
     assert sweep_of(Request(settings={"users": "20"})) == ()
     with pytest.raises(UsageError, match="is not like 1,10,100"):
         sweep_of(Request(settings={"users": "1,x"}))
+
+
+def test_several_numbers_of_calls_at_once_make_a_sweep_too_also_a_preset_s() -> None:
+    assert sweep_of(Request(settings={"concurrency": "8,1"})) == (1, 8)
+    preset = Request(preset="aio-or-sync")
+    assert (swept(preset), sweep_of(preset)) == ("concurrency", (1, 8, 64))
+    assert sweep_of(Request(preset="aio-or-sync", settings={"concurrency": "8"})) == ()
+    with pytest.raises(UsageError, match="both have several numbers"):
+        sweep_of(Request(settings={"users": "1,2", "concurrency": "1,2"}))
+    plan = plan_of(preset, 64)
+    assert [(options.api, options.concurrency) for options in plan.variants.values()] == [("aio", 64), ("sync", 64)]
 
 
 def test_every_rpc_but_the_one_without_an_end_can_be_called() -> None:

@@ -72,7 +72,7 @@ class StackSet:
         """The backend's file, which outlives the set."""
         return self._running().options.store_file
 
-    def addresses(self, name: str, instrumentation: str) -> Mapping[str, str]:
+    def addresses(self, name: str, instrumentation: str, api: str = "aio") -> Mapping[str, str]:
         """The services of a set, by service; started when they are first asked for. Raises StackError."""
         if name not in self._sets:
             options = StackOptions(
@@ -81,6 +81,7 @@ class StackSet:
                 only=SERVICES,
                 allow_faults=True,
                 otlp_endpoint=self.otlp_endpoint,
+                api=api,
             )
             environ = {**self._environ, "LAB_INSTRUMENTATION": instrumentation}
             self._sets[name] = self._stacks.enter_context(Stack.start(options, environ, self._on_healthy))

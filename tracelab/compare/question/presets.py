@@ -40,6 +40,12 @@ PRESETS = (
         {"rpc": "UserService/GetUser"},
     ),
     Preset(
+        "aio-or-sync",
+        "which of gRPC's two APIs serves faster, by how many calls come at once?",
+        ("aio:api=aio", "sync:api=sync"),
+        {"rpc": "ReportService/GetUserReport", "concurrency": "1,8,64"},
+    ),
+    Preset(
         "deadline-cost",
         "does sending a deadline cost anything?",
         ("none:deadline=none", "deadline:deadline=10s"),

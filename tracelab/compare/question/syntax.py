@@ -11,6 +11,7 @@ from typing import Any
 
 from tracelab.compare.question.errors import UsageError
 from tracelab.compare.question.variant_options import (
+    APIS,
     CHANNELS,
     COMPRESSIONS,
     INSTRUMENTATIONS,
@@ -214,6 +215,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "poisson": ("poisson", _flag),
     "fault": ("fault", str),
     "instrumentation": ("instrumentation", _OneOf(*INSTRUMENTATIONS)),
+    "api": ("api", _OneOf(*APIS)),
     "sampling": ("sampling", _share),
     "compression": ("compression", _OneOf(*COMPRESSIONS)),
     "channel": ("channel", _OneOf(*CHANNELS)),

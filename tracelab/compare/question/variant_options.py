@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 STRATEGIES = ("sequential", "concurrent", "batch", "streaming")
 INSTRUMENTATIONS = ("corrected", "stock", "off")
+APIS = ("aio", "sync")
 COMPRESSIONS = ("none", "gzip", "deflate")
 CHANNELS = ("reuse", "per-call", "local-pool")
 PAYLOADS = ("text", "random")
@@ -31,7 +32,7 @@ class VariantOptions:
     """One variant. `request` is JSON text ("" for the RPC's usual request); a deadline of None sends none.
 
     `message_size_bytes` is the length of an order's note, of `payload`. `sampling` is the share of calls that are
-    traced; None traces all.
+    traced; None traces all. `api` is gRPC's API that the services are served by; the caller's is always aio.
     """
 
     rpc: str
@@ -46,6 +47,7 @@ class VariantOptions:
     poisson: bool = False
     fault: str = ""
     instrumentation: str = "corrected"
+    api: str = "aio"
     sampling: float | None = None
     compression: str = "none"
     channel: str = "reuse"

@@ -1,4 +1,4 @@
-"""How each variant's cost grows with the number of users: a fitted slope with its interval. Pure."""
+"""How each variant's cost grows with the number of users or of calls at once; by users as a fitted slope. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tracelab.compare.statistics.sample import Role, of_entry, ranked_latencies
 
 _DRAWS = 1_000
 _ERROR_RATE = 0.05
+SWEPT_WORDS = {"users": "users", "concurrency": "at once"}
+"""What follows a number of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,11 @@ class Slope:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The same comparison at several numbers of users, in the order asked for."""
+    """The same comparison at several numbers of what `by` names, an option, in the order asked for."""
 
-    users: tuple[int, ...]
+    numbers: tuple[int, ...]
     runs: tuple[ComparisonRun, ...]
+    by: str = "users"
 
     @property
     def names(self) -> list[str]:
@@ -40,19 +43,21 @@ class Sweep:
         return [entry.name for entry in entries if entry.role in (Role.BASELINE, Role.VARIANT)]
 
     def median_ns(self, name: str) -> list[float]:
-        """The median at each number of users; 0 where no call succeeded."""
+        """The median at each number; 0 where no call succeeded."""
         pools = [_pool(run, name) for run in self.runs]
         return [float(order_statistic(pool.values, MEDIAN)) if pool.values else 0.0 for pool in pools]
 
     def slopes(self) -> list[Slope]:
-        """The slope of each variant; none where some number of users has no successful call."""
+        """The slope of each variant by users; none where some number of them has no successful call."""
+        if self.by != "users":  # what one more call at once costs depends on how many there are
+            return []
         return [slope for name in self.names if (slope := self._slope(name)) is not None]
 
     def _slope(self, name: str) -> Slope | None:
         pools = [_pool(run, name) for run in self.runs]
         if not all(pool.values for pool in pools):
             return None
-        base_ns, per_user_ns = fitted(self.users, self.median_ns(name))
+        base_ns, per_user_ns = fitted(self.numbers, self.median_ns(name))
         if min(pool.block_count for pool in pools) < MIN_BLOCKS:
             return Slope(name, per_user_ns, base_ns, None, None)
         drawn = self._drawn(name, pools)
@@ -69,8 +74,8 @@ class Sweep:
         slopes = []
         for medians in zip(*columns, strict=True):
             known = [float(value) for value in medians if value is not None]
-            if len(known) == len(self.users):
-                slopes.append(fitted(self.users, known)[1])
+            if len(known) == len(self.numbers):
+                slopes.append(fitted(self.numbers, known)[1])
         return slopes
 
 
