@@ -40,7 +40,7 @@ class Stock:
 
     def serve(self, *, threads: int = 4, **handlers: Any) -> Any:
         """Serve these methods of `stock.Stock`; return a traced channel and one that is not."""
-        server = grpc.server(
+        self.server = server = grpc.server(
             futures.ThreadPoolExecutor(threads),
             interceptors=[server_interceptor(self.provider)],  # type: ignore[no-untyped-call]  # the library is untyped
         )
@@ -69,8 +69,8 @@ def stock() -> Iterator[Stock]:
     made.close()
 
 
-def fails(row: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(reason=f"opentelemetry-instrumentation-grpc 0.66b2: {row} of docs/corrections.md")
+def fails(row: str, whose: str = "opentelemetry-instrumentation-grpc 0.66b2") -> pytest.MarkDecorator:
+    return pytest.mark.xfail(reason=f"{whose}: {row} of docs/corrections.md")
 
 
 def unary(behavior: Any) -> Any:
@@ -172,6 +172,23 @@ def test_a_span_begins_when_the_call_arrives_not_when_a_thread_is_free(stock: St
     assert spans[0].end_time is not None
     assert spans[1].start_time is not None
     assert spans[1].start_time < spans[0].end_time
+
+
+@fails("Y3")
+def test_a_call_that_a_stopping_server_cut_off_leaves_a_span_although_its_servicer_works_on(stock: Stock) -> None:
+    entered = threading.Event()
+
+    def works_on(request: bytes, context: Any) -> bytes:
+        entered.set()
+        stock.leave.wait(10)
+        return b""
+
+    call = stock.serve(Call=unary(works_on)).unary_unary("/stock.Stock/Call").future(b"")
+    assert entered.wait(10)
+    assert stock.server.stop(0).wait(10)
+    assert call.code() is grpc.StatusCode.UNAVAILABLE
+    stock.provider.shutdown()  # as at the end of a process, which waits for no servicer
+    assert say(stock.span(SpanKind.SERVER, within_s=GONE_S))[0] == grpc.StatusCode.UNAVAILABLE.value[0]
 
 
 @fails("Y6")
@@ -323,3 +340,24 @@ def test_a_done_callback_runs_in_no_other_calls_trace(stock: Stock) -> None:
     of_first = spans[-1].context
     assert of_first is not None
     assert seen != [of_first.trace_id]
+
+
+@fails("Y13", whose="grpcio 1.85.1")
+def test_the_time_remaining_of_a_call_without_a_deadline_is_none_as_its_documentation_says() -> None:
+    seen: list[float | None] = []
+
+    def notes(request: bytes, context: Any) -> bytes:
+        seen.append(context.time_remaining())
+        return b""
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("stock.Stock", {"Call": unary(notes)})])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            method: Any = channel.unary_unary("/stock.Stock/Call")
+            method(b"")
+    finally:
+        server.stop(0).wait(10)
+    assert seen == [None]
