@@ -24,7 +24,7 @@ _ERROR: Final = StatusCode.ERROR
 def log_with_stdlib(event: str, error: BaseException) -> None:
     """Write an exception record through `logging`: what interceptors do that were given nothing better."""
     level = logging.WARNING if event == semconv.CLIENT_CALL_EXCEPTION else logging.ERROR
-    logging.getLogger("otel.instrument").log(level, event, exc_info=error)
+    logging.getLogger(__name__.rpartition(".")[0]).log(level, event, exc_info=error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from otel.instrument.sync.client_interceptor import CorrectedClientInterceptor
 from otel.instrument.sync.server_interceptor import CorrectedServerInterceptor
 from otel.instrument.sync.traced_channel import TracedChannel as TracedSyncChannel
 
-SCOPE_NAME: Final = "otel.instrument"
+SCOPE_NAME: Final = __name__.rpartition(".")[0]  # otel.instrument, and the distribution's name in the distribution
 _CLIENT_CLASSES: Final = (CorrectedUnaryUnary, CorrectedUnaryStream, CorrectedStreamUnary, CorrectedStreamStream)
 
 Filter = Callable[[Any], bool]

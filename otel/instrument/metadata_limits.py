@@ -9,11 +9,12 @@ Source: RFC 7541 4.1; grpc core's channel arguments; seen with grpcio 1.85.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
 from opentelemetry.trace import Span
 
 from otel.instrument import semconv
@@ -24,8 +25,6 @@ ENTRY_BYTES: Final = 32
 RESERVED_BYTES: Final = 1_024
 WARNED_RATIO: Final = 0.75
 BAGGAGE: Final = "baggage"
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,17 @@ class MetadataWarnings:
     def _once(self, event: str, **facts: int) -> None:
         if event not in self._said:
             self._said.add(event)
-            log.warning(event, **facts)
+            _warn(event, facts)
+
+
+def _warn(event: str, facts: Mapping[str, int]) -> None:
+    """Log by structlog where the program does, else by stdlib: a program that is only traced need not have it."""
+    structlog = sys.modules.get("structlog")
+    if structlog is not None and structlog.is_configured():
+        structlog.get_logger().warning(event, **facts)
+    else:
+        said = ", ".join(f"{name} {value}" for name, value in facts.items())
+        logging.getLogger(__name__.rpartition(".")[0]).warning("%s: %s", event, said)
 
 
 _WARNINGS: Final = MetadataWarnings()

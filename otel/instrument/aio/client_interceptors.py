@@ -19,7 +19,7 @@ from otel.instrument.propagation import with_context
 Hook = Callable[[Span, Any], None]
 
 
-class _Corrected(library._BaseAioClientInterceptor):
+class Corrected(library._BaseAioClientInterceptor):
     """What the four have in common: the library's `intercept_*`, filter, request hook and propagation stay.
 
     Immutable; one channel's interceptors may run any number of calls at once.
@@ -77,23 +77,23 @@ class _Corrected(library._BaseAioClientInterceptor):
         )
 
 
-class CorrectedUnaryUnary(_Corrected, library.UnaryUnaryAioClientInterceptor):
+class CorrectedUnaryUnary(Corrected, library.UnaryUnaryAioClientInterceptor):
     """Traces unary-unary calls."""
 
 
-class CorrectedUnaryStream(_Corrected, library.UnaryStreamAioClientInterceptor):
+class CorrectedUnaryStream(Corrected, library.UnaryStreamAioClientInterceptor):
     """Traces unary-stream calls."""
 
     response_is_stream = True
 
 
-class CorrectedStreamUnary(_Corrected, library.StreamUnaryAioClientInterceptor):
+class CorrectedStreamUnary(Corrected, library.StreamUnaryAioClientInterceptor):
     """Traces stream-unary calls."""
 
     requests_are_stream = True
 
 
-class CorrectedStreamStream(_Corrected, library.StreamStreamAioClientInterceptor):
+class CorrectedStreamStream(Corrected, library.StreamStreamAioClientInterceptor):
     """Traces stream-stream calls."""
 
     requests_are_stream = True

@@ -8,7 +8,6 @@ from ours (`LAB_RUN_PACKAGES`), after everything that is its own.
 from __future__ import annotations
 
 import atexit
-import functools
 import importlib
 import importlib.machinery
 import importlib.metadata
@@ -17,7 +16,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +34,7 @@ BROUGHT: Final = (
     "wrapt",
 )
 """What is taken from our packages where the program has none of its own."""
-STOCK_INSTRUMENTORS: Final = (
+INSTRUMENTORS: Final = (
     "GrpcInstrumentorServer",
     "GrpcInstrumentorClient",
     "GrpcAioInstrumentorServer",
@@ -62,7 +61,6 @@ def start(environ: MutableMapping[str, str]) -> None:
     telemetry = Telemetry(settings, providers, watch)
     _set_global(providers)
     _trace_grpc(telemetry)
-    _silence_stock_instrumentors()
     _join_logs(telemetry)
     _end_with(telemetry)
 
@@ -117,72 +115,20 @@ def _is_no_overriding(record: logging.LogRecord) -> bool:
 
 
 def _trace_grpc(telemetry: Any) -> None:
-    import grpc
+    """Trace by our instrumentors, by the library's, or not at all; no other instrumentor acts beside them."""
+    library = importlib.import_module("opentelemetry.instrumentation.grpc")
+    kind = telemetry.settings.instrumentation
+    if kind != "off":
+        from otel.instrument import interceptors
+        from otel.instrument import library as ours
 
-    _server(grpc, telemetry.sync.server_interceptors)
-    _server(grpc.aio, telemetry.server_interceptors)
-    for name in ("insecure_channel", "secure_channel"):
-        _sync_channel(grpc, name, telemetry)
-        _aio_channel(grpc.aio, name, telemetry)
-
-
-def _server(api: Any, ours: Callable[[], Sequence[Any]]) -> None:
-    original = api.server
-
-    @functools.wraps(original)
-    def server(*args: Any, **kwargs: Any) -> Any:
-        bound = _bound(original, args, kwargs)
-        bound["interceptors"] = [*ours(), *(bound.get("interceptors") or ())]
-        return original(**bound)
-
-    api.server = server
-
-
-def _sync_channel(api: Any, name: str, telemetry: Any) -> None:
-    original = getattr(api, name)
-
-    @functools.wraps(original)
-    def channel(*args: Any, **kwargs: Any) -> Any:
-        return _traced_sync(original(*args, **kwargs), _bound(original, args, kwargs)["target"], telemetry)
-
-    setattr(api, name, channel)
-
-
-def _traced_sync(channel: Any, target: str, telemetry: Any) -> Any:
-    if telemetry.settings.instrumentation == "off":
-        return channel
-    from otel.instrument import interceptors
-
-    return interceptors.traced_sync_channel(channel, target, *_traced_with(telemetry), **_told(telemetry))
-
-
-def _aio_channel(api: Any, name: str, telemetry: Any) -> None:
-    from otel.instrument import interceptors
-
-    original = getattr(api, name)
-
-    @functools.wraps(original)
-    def channel(*args: Any, **kwargs: Any) -> Any:
-        bound = _bound(original, args, kwargs)
-        if telemetry.settings.instrumentation == "corrected" and not bound.get("interceptors"):
-            traced_with = _traced_with(telemetry)
-            return interceptors.traced_channel(original(**bound), bound["target"], *traced_with, **_told(telemetry))
-        bound["interceptors"] = [*telemetry.client_interceptors(bound["target"]), *(bound.get("interceptors") or ())]
-        return original(**bound)
-
-    setattr(api, name, channel)
-
-
-def _bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    import inspect
-
-    return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
-
-
-def _traced_with(telemetry: Any) -> tuple[Any, Any]:
-    from otel.instrument import interceptors
-
-    return telemetry.providers.tracer_provider, interceptors.untraced(telemetry.settings.untraced_services)
+        for name in INSTRUMENTORS:
+            made = getattr(ours if kind == "corrected" else library, name)
+            made(interceptors.untraced(telemetry.settings.untraced_services)).instrument(
+                skip_dep_check=True, tracer_provider=telemetry.providers.tracer_provider, **_told(telemetry)
+            )
+    for name in INSTRUMENTORS:
+        getattr(library, name).instrument = getattr(library, name).uninstrument = lambda self, **_: None
 
 
 def _told(telemetry: Any) -> dict[str, Any]:
@@ -191,16 +137,6 @@ def _told(telemetry: Any) -> dict[str, Any]:
         "message_events": telemetry.settings.message_events,
         "log_exception": telemetry.log_exception,
     }
-
-
-def _silence_stock_instrumentors() -> None:
-    """Let a program that instruments gRPC by itself do so in vain: two spans for one call would be one too many."""
-    with suppress(ImportError):
-        library = importlib.import_module("opentelemetry.instrumentation.grpc")
-        for name in STOCK_INSTRUMENTORS:
-            if hasattr(library, name):
-                getattr(library, name)._instrument = lambda self, **_: None
-                getattr(library, name)._uninstrument = lambda self, **_: None
 
 
 def _join_logs(telemetry: Any) -> None:
