@@ -63,9 +63,7 @@ def echo(request: bytes, context: grpc.ServicerContext) -> bytes:
     return request
 
 
-def call(
-    channel: Callable[[str], Any] = lambda target: grpc.insecure_channel(target), interceptors: Sequence[Any] = ()
-) -> None:
+def call(channel: Callable[[str], Any] = lambda target: grpc.insecure_channel(target), interceptors: Any = ()) -> None:
     """Call a synchronous server by a channel of the synchronous API, both made now."""
     server = grpc.server(futures.ThreadPoolExecutor(1), interceptors=interceptors)
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(echo)
@@ -81,7 +79,7 @@ async def aio_echo(request: bytes, context: Any) -> bytes:
     return request
 
 
-async def aio_call(server_interceptors: Sequence[Any] = (), client_interceptors: Sequence[Any] = ()) -> None:
+async def aio_call(server_interceptors: Sequence[Any] = (), client_interceptors: Any = ()) -> None:
     """Do as `call` does, with grpc.aio."""
     server = grpc.aio.server(interceptors=server_interceptors)
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(aio_echo)
