@@ -161,6 +161,32 @@ def test_grpc_s_own_interceptors_stay_on_a_channel_that_is_traced(telemetry: InM
     assert len(spans(telemetry)) == 2
 
 
+async def test_the_program_s_other_interceptors_stay(telemetry: InMemoryTelemetry) -> None:
+    asked = []
+
+    class Asked(grpc.ServerInterceptor):
+        def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+            asked.append("sync")
+            return continuation(handler_call_details)
+
+    class AskedAio(grpc.aio.ServerInterceptor):
+        async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+            asked.append("aio")
+            return await continuation(handler_call_details)
+
+    class AskedClient(grpc.aio.UnaryUnaryClientInterceptor):
+        async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+            asked.append("aio client")
+            return await continuation(client_call_details, request)
+
+    instrument(ours)
+    call(interceptors=[Asked()])
+    await aio_call([AskedAio()], [AskedClient()])
+
+    assert asked == ["sync", "aio client", "aio"]
+    assert len(eventually(telemetry.spans, until=lambda found: len(found) >= 4)) == 4
+
+
 def test_a_channel_made_before_keeps_the_interceptor_that_it_is_given(telemetry: InMemoryTelemetry) -> None:
     channel = grpc.insecure_channel
 
