@@ -64,6 +64,7 @@ _CALL: Final = (
     Command("order", "clients.commands.order", "every RPC of OrderService"),
     Command("report", "clients.commands.report", "every RPC of ReportService"),
     Command("call", "tracelab.commands.call", "any method of any gRPC server, yours too"),
+    Command("check", "tracelab.commands.check", "whether the spans of any gRPC server say what the wire says"),
 )
 _HAPPENED: Final = (
     Command("traces", "tracelab.commands.traces", "search the traces"),

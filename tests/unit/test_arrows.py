@@ -70,10 +70,14 @@ ARROWS: dict[str, frozenset[str]] = {
         {"clients.discovery", "clients.errors", "clients.screen", "generated", "otel.query", "tracelab.stack"}
     ),
     "tracelab.own": frozenset({"clients.errors"}) | _OTEL,
+    "tracelab.check": frozenset(
+        {"clients.errors", "clients.screen", "otel.analysis", "otel.query", "tracelab.own", "tracelab.truth"}
+    ),
     "tracelab.commands": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.viewer", "tracelab.demo"}
         | {
             "tracelab.chaos",
+            "tracelab.check",
             "tracelab.learn",
             "tracelab.own",
             "tracelab.render",

@@ -6,39 +6,21 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from clients.discovery.defaults import BACKEND
-from clients.discovery.endpoints import Endpoints, find_endpoints, home_of, probe_endpoints
+from clients.discovery.endpoints import home_of
 from clients.output import console, note, print_json
 from otel.analysis.durations import duration_text
 from otel.query import QueryError, TraceQuery
 from tracelab.commands.options import JsonFlag, PortsOption, is_auto
+from tracelab.commands.used_backend import Backend, used_backend
 from tracelab.own.child import run_child
 from tracelab.own.program import prepared, program_environ, program_of
 from tracelab.own.run_report import RunReport, run_report
-from tracelab.stack import Stack, StackOptions
-from tracelab.stack.run_home import record_file_for, run_home
-from tracelab.stack.start_lock import StartLock
-from tracelab.stack.start_plan import options_for, plan_start
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Where a run's telemetry goes; `store` is None where the backend is not ours, `stays` whether it outlives us."""
-
-    otlp_endpoint: str
-    query_url: str
-    store: Path | None
-    stays: bool
 
 
 @app.command(context_settings={"allow_interspersed_args": False})
@@ -66,7 +48,7 @@ def run(
     """
     program = prepared(program_of(words, name, python))
     run_id = uuid.uuid4().hex
-    with _backend(ports) as backend:
+    with used_backend("run", is_new=is_auto(ports)) as backend:
         note(f"lab: {program.service_name} is traced to {backend.query_url}")
         environ = program_environ(program, os.environ, backend.otlp_endpoint, run_id)
         start_unix_nano, start_s = time.time_ns(), time.monotonic()
@@ -77,34 +59,6 @@ def run(
     elif report is not None:
         _show(report, backend, time.monotonic() - start_s)
     return exit_code
-
-
-@contextmanager
-def _backend(ports: str) -> Iterator[Backend]:
-    """Use the backend that answers, or start one that ends with the run."""
-    if is_auto(ports):
-        home = run_home("run", os.environ)
-        record_file = record_file_for(home, os.environ)
-        options = StackOptions(home=home, ports="auto", only=(BACKEND,), record_file=record_file)
-        with Stack.start(options) as stack:
-            yield Backend(stack.otlp_endpoint, stack.query_url, stack.store, stays=False)
-        return
-    home = home_of(os.environ)
-    with StartLock(home).acquire(note) as lock:
-        endpoints = find_endpoints(os.environ)
-        plan = plan_start(endpoints, probe_endpoints(endpoints), (BACKEND,))
-        if not plan.missing:
-            lock.release()
-            yield Backend(endpoints.otlp.address, endpoints.query.address, _store_of(endpoints), stays=True)
-            return
-        with Stack.start(options_for(plan, endpoints, StackOptions(home=home, only=(BACKEND,)))) as stack:
-            lock.release()
-            yield Backend(stack.otlp_endpoint, stack.query_url, stack.store, stays=False)
-
-
-def _store_of(endpoints: Endpoints) -> Path | None:
-    is_ours = endpoints.record is not None and endpoints.query.source == "stack"
-    return Path(endpoints.record.store) if endpoints.record and is_ours else None
 
 
 def _report(backend: Backend, run_id: str, start_unix_nano: int, duration_s: float) -> RunReport | None:

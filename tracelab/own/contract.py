@@ -9,7 +9,7 @@ from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, MethodOptions
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -35,6 +35,8 @@ class Method:
     kind: RpcKind
     request_type: type[Message]
     response_type: type[Message]
+    has_no_side_effects: bool = False
+    """Whether its contract says so: `idempotency_level = NO_SIDE_EFFECTS`."""
 
     @property
     def path(self) -> str:
@@ -158,6 +160,7 @@ def _method(method: MethodDescriptor) -> Method:
         kind=kinds[bool(method.client_streaming), bool(method.server_streaming)],
         request_type=GetMessageClass(method.input_type),
         response_type=GetMessageClass(method.output_type),
+        has_no_side_effects=method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
     )
 
 

@@ -24,7 +24,8 @@ class StackOptions:
     not started runs; without `otlp_endpoint` and a backend the processes keep what their environment says.
     `api` is the services' `--api`; "" leaves that to the environment.
     `process_environ` adds variables to one process. `detached` processes outlive the one that started them.
-    `record_file` is where the record goes (default: `stack.json` in `home`).
+    `record_file` is where the record goes (default: `stack.json` in `home`). `otlp_port` is the backend's of OTLP over
+    gRPC, if others are told: 0 leaves it to `ports`.
     """
 
     home: Path
@@ -43,6 +44,7 @@ class StackOptions:
     detached: bool = False
     record_file: Path | None = None
     start_bound_s: float = 20.0
+    otlp_port: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -173,7 +173,9 @@ class Stack:
         names = options.names
         defaults = {name: DEFAULT_PORTS[name] for name in names}
         self._ports = commands.free_ports(names, options.host) if options.ports == "auto" else defaults
-        taken = None if options.ports == "auto" else commands.taken_port(self._ports, options.host)
+        told = {BACKEND: {"otlp_grpc": options.otlp_port}} if options.otlp_port else {}
+        self._ports = {name: {**ports, **told.get(name, {})} for name, ports in self._ports.items()}
+        taken = commands.taken_port(told if options.ports == "auto" else self._ports, options.host)
         if taken:
             raise _port_in_use(*taken)
         for name in names:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from otel.analysis.model import LogRecord, Span, SpanKind, StatusCode
+from otel.analysis.model import LogRecord, Span, SpanKind
 from otel.analysis.rpc import status_code_name
 from tracelab.truth.endings import SERVER_FAULTS, Act, Api, Ending, Scenario, Server, SpanExpected
+from tracelab.truth.expectations import claim, code_faults, exception_event_faults
 from tracelab.truth.witness import CallRecord, ServicerEvent
 
 Verdict: TypeAlias = Literal["true", "wrong", "unknown", "hang"]
@@ -114,13 +115,7 @@ def _client_end(ending: Ending) -> str:
 
 
 def _claim(evidence: Evidence, side: Side) -> str:
-    spans = evidence.of_kind(SpanKind.CLIENT if side == "client" else SpanKind.SERVER)
-    if not spans:
-        return "no span"
-    last = spans[-1]
-    code = status_code_name(last.attributes)
-    claim = f"{code or 'no code'}, {'ERROR' if last.is_error else 'unset'}"
-    return claim if len(spans) == 1 else f"{len(spans)} spans, the last {claim}"
+    return claim(evidence.of_kind(SpanKind.CLIENT if side == "client" else SpanKind.SERVER))
 
 
 def _client_faults(evidence: Evidence) -> list[str]:
@@ -133,9 +128,9 @@ def _client_faults(evidence: Evidence) -> list[str]:
     if len(spans) != 1:
         return [*faults, f"{len(spans)} client spans, not 1"]
     (span,) = spans
-    faults += _code_faults(span, ending.client_code, failed=ending.client_code != "OK")
+    faults += code_faults(span, ending.client_code, failed=ending.client_code != "OK")
     faults += _name_faults(span, evidence.scenario)
-    faults += _exception_event_faults(span)
+    faults += exception_event_faults(span)
     if span.parent_span_id != record.parent_span_id:
         faults.append("parent is not the span around the call")
     if span.start_time_unix_nano < record.started_unix_nano - CLOCK_SLACK_NS:
@@ -157,11 +152,11 @@ def _server_faults(evidence: Evidence) -> list[str]:
         return [*faults, f"{len(spans)} server spans, not {ending.server_spans}"]
     last = spans[-1]
     for attempt in spans[:-1]:
-        faults += _code_faults(attempt, "UNAVAILABLE", failed=True)
+        faults += code_faults(attempt, "UNAVAILABLE", failed=True)
     code = "" if ending.server_span is SpanExpected.UNKNOWABLE else ending.true_server_code
-    faults += _code_faults(last, code, failed=code in SERVER_FAULTS)
+    faults += code_faults(last, code, failed=code in SERVER_FAULTS)
     for span in spans:
-        faults += _exception_event_faults(span)
+        faults += exception_event_faults(span)
         faults += _name_faults(span, evidence.scenario)
     faults += _parent_faults(spans, evidence.of_kind(SpanKind.CLIENT))
     faults += _server_count_faults(last, evidence)
@@ -197,22 +192,6 @@ def _attribute_faults(span: Span, evidence: Evidence) -> list[str]:
         for key, value in wanted.items()
         if span.attributes.get(key) != value
     ]
-
-
-def _code_faults(span: Span, code: str, *, failed: bool) -> list[str]:
-    faults = []
-    said = status_code_name(span.attributes) or ""
-    if said != code:
-        faults.append(f"says {said or 'nothing'}, not {code}" if code else f"says {said}, which it cannot know")
-    wanted = StatusCode.ERROR if failed else StatusCode.UNSET
-    if span.status_code is not wanted:
-        faults.append(f"span status {span.status_code.name}, not {wanted.name}")
-    return faults
-
-
-def _exception_event_faults(span: Span) -> list[str]:
-    count = sum(event.name == "exception" for event in span.events)
-    return [f"{count} exception events"] if count else []
 
 
 def _parent_faults(servers: Sequence[Span], clients: Sequence[Span]) -> list[str]:
