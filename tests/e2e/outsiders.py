@@ -11,12 +11,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.lab_process import ROOT
 from tests.polling import eventually
 
 SAMPLES = ROOT / "tests" / "samples"
 COMPILE_TIMEOUT_S = 60
 START_BOUND_S = 30.0
+
+TLS_SERVER = """
+import sys
+from concurrent import futures
+from pathlib import Path
+import grpc
+import hello_pb2_grpc
+from greeter_server import Greeter
+from grpc_reflection.v1alpha import reflection
+
+pem = [Path(name).read_bytes() for name in ("server.key", "server.pem", "ca.pem")]
+wants_client = "--mutual" in sys.argv
+server = grpc.server(futures.ThreadPoolExecutor(4))
+hello_pb2_grpc.add_GreeterServicer_to_server(Greeter(), server)
+reflection.enable_server_reflection(["hello.Greeter", reflection.SERVICE_NAME], server)
+credentials = grpc.ssl_server_credentials([(pem[0], pem[1])], pem[2] if wants_client else None, wants_client)
+port = server.add_secure_port("127.0.0.1:0", credentials)
+server.start()
+print(f"listening on {port}", flush=True)
+server.wait_for_termination()
+"""
 
 
 def hello_folder(folder: Path) -> Path:
@@ -26,6 +49,22 @@ def hello_folder(folder: Path) -> Path:
     subprocess.run(
         [sys.executable, "-m", "grpc_tools.protoc", *words], cwd=folder, check=True, timeout=COMPILE_TIMEOUT_S
     )
+    return folder
+
+
+def with_tls(folder: Path) -> Path:
+    """Put a synchronous greeter that speaks TLS into a folder of greeters, `tls_server.py`, as `greeter.test`."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not on this machine")
+    (folder / "tls_server.py").write_text(TLS_SERVER, encoding="utf-8")
+    (folder / "names").write_text("subjectAltName=DNS:greeter.test", encoding="utf-8")
+    for words in (
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
+        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=greeter.test",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names",
+    ):
+        subprocess.run([openssl, *words.split()], cwd=folder, check=True, capture_output=True, timeout=60)
     return folder
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.lab_process import Lab, environment
-from tests.e2e.outsiders import Outsider, hello_folder, started
+from tests.e2e.outsiders import Outsider, hello_folder, started, with_tls
 from tracelab.stack import Stack, StackOptions
 
 PLAIN = {"PATH": os.environ["PATH"]}
@@ -168,42 +167,9 @@ def test_details_of_google_rpc_are_shown(lab: Lab) -> None:
     assert done.stderr.splitlines()[1].startswith("  google.rpc.ErrorInfo reason=USER_NOT_FOUND domain=user.tracelab")
 
 
-OPENSSL = shutil.which("openssl")
-TLS_SERVER = """
-import sys
-from concurrent import futures
-from pathlib import Path
-import grpc
-import hello_pb2_grpc
-from greeter_server import Greeter
-from grpc_reflection.v1alpha import reflection
-
-pem = [Path(name).read_bytes() for name in ("server.key", "server.pem", "ca.pem")]
-wants_client = "--mutual" in sys.argv
-server = grpc.server(futures.ThreadPoolExecutor(4))
-hello_pb2_grpc.add_GreeterServicer_to_server(Greeter(), server)
-reflection.enable_server_reflection(["hello.Greeter", reflection.SERVICE_NAME], server)
-credentials = grpc.ssl_server_credentials([(pem[0], pem[1])], pem[2] if wants_client else None, wants_client)
-port = server.add_secure_port("127.0.0.1:0", credentials)
-server.start()
-print(f"listening on {port}", flush=True)
-server.wait_for_termination()
-"""
-
-
 @pytest.fixture(name="tls_folder", scope="module")
 def _tls_folder(folder: Path) -> Path:
-    if OPENSSL is None:
-        pytest.skip("openssl is not on this machine")
-    (folder / "tls_server.py").write_text(TLS_SERVER, encoding="utf-8")
-    (folder / "names").write_text("subjectAltName=DNS:greeter.test", encoding="utf-8")
-    for words in (
-        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
-        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=greeter.test",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names",
-    ):
-        subprocess.run([OPENSSL, *words.split()], cwd=folder, check=True, capture_output=True, timeout=60)
-    return folder
+    return with_tls(folder)
 
 
 def test_a_server_behind_tls_is_called_and_what_tls_lacks_is_said(lab: Lab, tls_folder: Path) -> None:

@@ -114,6 +114,10 @@ def test_the_commands_of_the_page_run_and_print_what_it_shows(followed: Followed
     ]
     assert "Hello, Ana and Bo!" in followed.of("echo ")
     assert "Greeter/SayHello" in followed.of("lab traces")
+    checked = followed.of("lab check")
+    shown = next(block for block in blocks("text") if block.startswith("method  ")).splitlines()
+    assert [line.split()[:2] for line in checked.splitlines()[:8]] == [line.split()[:2] for line in shown[:8]]
+    assert "0 wrong" in checked.splitlines()[-1]
 
 
 def test_what_was_seen_is_said_at_the_end_as_the_page_shows_it(followed: Followed) -> None:

@@ -18,6 +18,7 @@ TIME_SLACK_S: Final = 0.05
 """How much a span may be off before it is said to be: timers, threads, and two clocks that tick alike."""
 RACE_RATIO: Final = 0.8
 """A server that was done in less of the time before the cut may not have noticed the cut."""
+_CUTS: Final = {Ending.DEADLINE: "DEADLINE_EXCEEDED", Ending.CANCEL: "CANCELLED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ def judge(probed: Probed, trace: Trace | None) -> Finding:
     if probed.skipped:
         return Finding(probed, "not tried", "not made", "", note=probed.skipped)
     happened = f"{probed.code} after {probed.duration_s * 1e3:.3g} ms"
+    if probed.ending in _CUTS and probed.code != _CUTS[probed.ending]:
+        return Finding(probed, "not tried", happened, "", note="it ended before it could be cut")
     spans = server_spans(trace)
     said, scope = claim(spans), _scope(spans)
     if len(spans) != 1:
@@ -101,13 +104,9 @@ def _is_unsaid(probed: Probed, span: Span) -> bool:
 
 def _race(probed: Probed, span: Span) -> str:
     """Say how a call and its cut may have crossed, so that both sides are right; "" where they did not."""
-    if probed.cut_s is None:
+    if probed.cut_s is None or probed.keeps_open or _length_s(span) >= probed.cut_s * RACE_RATIO:
         return ""
-    if probed.code == "OK" and probed.duration_s >= probed.cut_s * RACE_RATIO:
-        return "its answer and its deadline crossed"
-    if not probed.keeps_open and _length_s(span) < probed.cut_s * RACE_RATIO:
-        return f"its server was done in {_length_s(span) * 1e3:.3g} ms, before the cut"
-    return ""
+    return f"its server was done in {_length_s(span) * 1e3:.3g} ms, before the cut"
 
 
 def _length_s(span: Span) -> float:

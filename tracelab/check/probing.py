@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 
 from tracelab.own.contract import Method, RpcKind
 
-UNKNOWN_METHOD: Final = "NoSuchMethodLabCheck"
+UNKNOWN_METHOD: Final = "NoSuchMethod"
 HELD_S: Final = 0.3
 """After this a call is cut whose stream of requests stays open, and any that takes longer than twice as long."""
 LEAST_CUT_S: Final = 0.01

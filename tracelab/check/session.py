@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +18,7 @@ from tracelab.own.reflected import reflected_contract
 from tracelab.own.request_data import request_messages
 from tracelab.own.target import Target
 
+CONNECT_BOUND_S: Final = 2.0
 PLUMBING: Final = ("grpc.reflection.", "grpc.health.", "grpc.channelz.")
 
 
@@ -47,6 +50,7 @@ class Check:
         try:
             contract = self.contract or await self._reflected(asked_channel)
             callable_methods = self._callable(contract)
+            await _connected(channel, self.timeout_s)
             prober = Prober(channel, traced, self.timeout_s, self.metadata)
             probed = []
             for asked in callable_methods:
@@ -87,3 +91,9 @@ class Check:
         failure = unreachable(grpc.StatusCode[probed[0].code], probed[0].message, self.target)
         if failure:
             raise failure
+
+
+async def _connected(channel: grpc.aio.Channel, timeout_s: float) -> None:
+    """Connect before the first call, whose time would have it in; why that may fail, the call tells better."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(channel.channel_ready(), min(timeout_s, CONNECT_BOUND_S))
