@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from opentelemetry.context import Context
+from opentelemetry.metrics import Counter
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
@@ -32,7 +33,8 @@ class CallRecorder:
     """What the interceptors of one process record with.
 
     `durations` None records no metric. `message_events` is the most events a span gets in each direction.
-    `log_exception(event, error)` writes one log record; it is called in the context of the span.
+    `log_exception(event, error)` writes one log record; it is called in the context of the span. `sent_sizes` None
+    counts no bytes.
     """
 
     tracer: Tracer
@@ -40,6 +42,7 @@ class CallRecorder:
     durations: CallDurations | None = None
     message_events: int = 0
     log_exception: ExceptionLog = log_with_stdlib
+    sent_sizes: Counter | None = None
 
     def start(self, name: str, attributes: Mapping[str, AttributeValue], parent: Context | None) -> CallRecord:
         """Start a span under `parent` (None: the current context) and the record that will end it."""
@@ -69,6 +72,7 @@ class CallRecord:
         "metric_attributes",
         "received_message_count",
         "sent_message_count",
+        "sent_size_bytes",
         "span",
     )
 
@@ -83,7 +87,13 @@ class CallRecord:
         self.has_ended = False
         self.metric_attributes: Mapping[str, AttributeValue] = {}
         self.sent_message_count = 0
+        self.sent_size_bytes = 0
         self.received_message_count = 0
+
+    @property
+    def counts_sizes(self) -> bool:
+        """Say whether the bytes of messages are counted."""
+        return self._recorder.sent_sizes is not None
 
     def age_s(self) -> float:
         """Return how long ago the span started."""
@@ -94,6 +104,7 @@ class CallRecord:
         if in_stream and self.sent_message_count < self._recorder.message_events:
             self._message_event(semconv.OUTBOUND_MESSAGE, self.sent_message_count, size_bytes)
         self.sent_message_count += 1
+        self.sent_size_bytes += size_bytes
 
     def received(self, size_bytes: int, *, in_stream: bool) -> None:
         """Count one message that came in; `size_bytes` is uncompressed. Only a stream's messages become events."""
@@ -120,6 +131,8 @@ class CallRecord:
             duration_s = (end_time_unix_nano - self._start_time_unix_nano) / 1e9
             attributes = {**self.metric_attributes, **outcome}
             durations.record(max(0.0, duration_s), end_time_unix_nano, attributes, self.context)
+        if self._recorder.sent_sizes is not None:
+            self._recorder.sent_sizes.add(self.sent_size_bytes, self.metric_attributes, self.context)
 
     def log_exception(self, event: str, error: BaseException) -> None:
         """Write one log record about `error`; the caller sees to it that it is in the span's context."""

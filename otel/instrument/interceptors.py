@@ -8,7 +8,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 from opentelemetry import metrics, trace
-from opentelemetry.metrics import Meter, MeterProvider
+from opentelemetry.metrics import Counter, Meter, MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
 
 from otel.instrument import semconv
@@ -43,6 +43,7 @@ def aio_client_interceptors(
     target: str | None = None,
     meter_provider: MeterProvider | None = None,
     message_events: int = 0,
+    message_sizes: bool = False,
     log_exception: ExceptionLog = log_with_stdlib,
 ) -> list[grpc.aio.ClientInterceptor]:
     """Make the four corrected client interceptors of one channel; in place of the library's function of this name.
@@ -50,7 +51,7 @@ def aio_client_interceptors(
     What the library takes is positional as there; ours are keywords. `target` is the channel's: `server.address` and
     `server.port` come from it, and are left out without it. A provider that is None is the global one.
     """
-    recorder = _client_recorder(tracer_provider, meter_provider, message_events, log_exception)
+    recorder = _client_recorder(tracer_provider, meter_provider, message_events, message_sizes, log_exception)
     return [made(recorder, target, filter_, request_hook, response_hook) for made in _CLIENT_CLASSES]
 
 
@@ -62,10 +63,11 @@ def traced_channel(
     *,
     meter_provider: MeterProvider | None = None,
     message_events: int = 0,
+    message_sizes: bool = False,
     log_exception: ExceptionLog = log_with_stdlib,
 ) -> grpc.aio.Channel:
     """Trace the calls of a channel to `target` that has no interceptors: says the same as they do, and costs less."""
-    recorder = _client_recorder(tracer_provider, meter_provider, message_events, log_exception)
+    recorder = _client_recorder(tracer_provider, meter_provider, message_events, message_sizes, log_exception)
     return TracedChannel(channel, recorder, target, filter_)
 
 
@@ -75,6 +77,7 @@ def aio_server_interceptor(
     *,
     meter_provider: MeterProvider | None = None,
     message_events: int = 0,
+    message_sizes: bool = False,
     log_exception: ExceptionLog = log_with_stdlib,
     stop: ServerStop | None = None,
 ) -> grpc.aio.ServerInterceptor:
@@ -82,7 +85,7 @@ def aio_server_interceptor(
 
     `stop` tells it when the server begins to cancel calls. A provider that is None is the global one.
     """
-    recorder = _server_recorder(tracer_provider, meter_provider, message_events, log_exception)
+    recorder = _server_recorder(tracer_provider, meter_provider, message_events, message_sizes, log_exception)
     made: grpc.aio.ServerInterceptor = CorrectedAioServerInterceptor(recorder, filter_, stop)
     return made
 
@@ -96,6 +99,7 @@ def client_interceptor(
     target: str | None = None,
     meter_provider: MeterProvider | None = None,
     message_events: int = 0,
+    message_sizes: bool = False,
     log_exception: ExceptionLog = log_with_stdlib,
 ) -> CorrectedClientInterceptor:
     """Make the corrected client interceptor of one synchronous channel; in place of the library's function.
@@ -103,7 +107,7 @@ def client_interceptor(
     `grpc.intercept_channel` takes it, and so does the library's own `grpcext.intercept_channel`. Arguments as of
     `aio_client_interceptors`.
     """
-    recorder = _client_recorder(tracer_provider, meter_provider, message_events, log_exception)
+    recorder = _client_recorder(tracer_provider, meter_provider, message_events, message_sizes, log_exception)
     return CorrectedClientInterceptor(recorder, target, filter_, request_hook, response_hook)
 
 
@@ -115,10 +119,11 @@ def traced_sync_channel(
     *,
     meter_provider: MeterProvider | None = None,
     message_events: int = 0,
+    message_sizes: bool = False,
     log_exception: ExceptionLog = log_with_stdlib,
 ) -> grpc.Channel:
     """Trace the calls of a synchronous channel to `target`; interceptors that it has run inside the tracing."""
-    recorder = _client_recorder(tracer_provider, meter_provider, message_events, log_exception)
+    recorder = _client_recorder(tracer_provider, meter_provider, message_events, message_sizes, log_exception)
     return TracedSyncChannel(channel, recorder, target, filter_)
 
 
@@ -128,6 +133,7 @@ def server_interceptor(
     *,
     meter_provider: MeterProvider | None = None,
     message_events: int = 0,
+    message_sizes: bool = False,
     log_exception: ExceptionLog = log_with_stdlib,
     stop: ServerStop | None = None,
 ) -> grpc.ServerInterceptor:
@@ -135,7 +141,7 @@ def server_interceptor(
 
     `stop` tells it when the server begins to cancel calls. A provider that is None is the global one.
     """
-    recorder = _server_recorder(tracer_provider, meter_provider, message_events, log_exception)
+    recorder = _server_recorder(tracer_provider, meter_provider, message_events, message_sizes, log_exception)
     made: grpc.ServerInterceptor = CorrectedServerInterceptor(recorder, filter_, stop)
     return made
 
@@ -159,6 +165,7 @@ def _server_recorder(
     tracer_provider: TracerProvider | None,
     meter_provider: MeterProvider | None,
     message_events: int,
+    message_sizes: bool,
     log_exception: ExceptionLog,
 ) -> CallRecorder:
     return CallRecorder(
@@ -167,6 +174,7 @@ def _server_recorder(
         _durations(meter_provider, semconv.SERVER_CALL_DURATION, "Duration of an incoming call."),
         message_events,
         log_exception,
+        _sent_sizes(meter_provider, semconv.SERVER_SENT_MESSAGE_SIZE) if message_sizes else None,
     )
 
 
@@ -174,6 +182,7 @@ def _client_recorder(
     tracer_provider: TracerProvider | None,
     meter_provider: MeterProvider | None,
     message_events: int,
+    message_sizes: bool,
     log_exception: ExceptionLog,
 ) -> CallRecorder:
     return CallRecorder(
@@ -182,11 +191,17 @@ def _client_recorder(
         _durations(meter_provider, semconv.CLIENT_CALL_DURATION, "Duration of an outgoing call, with all its retries."),
         message_events,
         log_exception,
+        _sent_sizes(meter_provider, semconv.CLIENT_SENT_MESSAGE_SIZE) if message_sizes else None,
     )
 
 
 def _tracer(provider: TracerProvider | None) -> trace.Tracer:
     return trace.get_tracer(SCOPE_NAME, tracer_provider=provider, schema_url=semconv.SCHEMA_URL)
+
+
+def _sent_sizes(provider: MeterProvider | None, name: str) -> Counter:
+    meter = metrics.get_meter(SCOPE_NAME, meter_provider=provider, schema_url=semconv.SCHEMA_URL)
+    return meter.create_counter(name, "By", "Bytes of messages sent, before they are compressed.")
 
 
 def _durations(provider: MeterProvider | None, name: str, description: str) -> CallDurations | None:

@@ -119,5 +119,20 @@ def build_providers(settings: TelemetrySettings, watch: ExportWatch) -> Provider
     give_up += [exporter.shutdown for exporter in span_exporters]
     closers: list[Callable[[], object]] = [traces.shutdown, logs.shutdown]
     if isinstance(meters, MeterProvider):
-        closers.append(meters.shutdown)
+        closers.append(_meter_closer(settings, meters))
     return Providers(traces, meters, logs, tuple(closers), tuple(give_up))
+
+
+def _meter_closer(settings: TelemetrySettings, meters: MeterProvider) -> Callable[[], object]:
+    """Return what closes the metrics. Those of gRPC's core begin here, if the settings say so, and end first."""
+    if not settings.grpc_metrics:
+        return meters.shutdown
+    from otel.instrument.grpc_metrics import start_grpc_metrics
+
+    stop = start_grpc_metrics(meters, settings.untraced_services)
+
+    def close() -> None:
+        stop()
+        meters.shutdown()
+
+    return close

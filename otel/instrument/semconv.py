@@ -54,6 +54,10 @@ CLIENT_CALL_DURATION: Final = rpc_metrics.RPC_CLIENT_CALL_DURATION
 SERVER_CALL_DURATION: Final = rpc_metrics.RPC_SERVER_CALL_DURATION
 CALL_DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
+# What gRPC's own metrics of compressed bytes are held against; the conventions have dropped theirs.
+CLIENT_SENT_MESSAGE_SIZE: Final = "tracelab.rpc.client.sent_message_size"
+SERVER_SENT_MESSAGE_SIZE: Final = "tracelab.rpc.server.sent_message_size"
+
 CLIENT_CALL_EXCEPTION: Final = "rpc.client.call.exception"
 SERVER_CALL_EXCEPTION: Final = "rpc.server.call.exception"
 
@@ -68,7 +72,7 @@ HANDLER_WAIT_S: Final = "tracelab.rpc.handler_wait_s"
 METADATA_SIZE_BYTES: Final = "tracelab.rpc.metadata_size_bytes"
 DROPPED_BAGGAGE_MEMBERS: Final = "tracelab.baggage.dropped_member_count"
 
-# gRFC A72's events; its wire size has no attribute here, because Python never sees the compressed bytes.
+# gRFC A72's events; its wire size has no attribute here: only gRPC's core sees the compressed bytes of a message.
 INBOUND_MESSAGE: Final = "Inbound message"
 OUTBOUND_MESSAGE: Final = "Outbound message"
 MESSAGE_SEQUENCE_NUMBER: Final = "sequence-number"

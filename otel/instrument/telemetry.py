@@ -123,6 +123,7 @@ class Telemetry:
                 self._filter,
                 meter_provider=self.providers.meter_provider,
                 message_events=self.settings.message_events,
+                message_sizes=self.settings.grpc_metrics,
                 log_exception=self.log_exception,
                 stop=self._stop,
             )
@@ -140,6 +141,7 @@ class Telemetry:
             target=target,
             meter_provider=self.providers.meter_provider,
             message_events=self.settings.message_events,
+            message_sizes=self.settings.grpc_metrics,
             log_exception=self.log_exception,
         )
 
@@ -160,6 +162,7 @@ class Telemetry:
                 self._filter,
                 meter_provider=self.providers.meter_provider,
                 message_events=self.settings.message_events,
+                message_sizes=self.settings.grpc_metrics,
                 log_exception=self.log_exception,
             )
         return grpc.aio.insecure_channel(

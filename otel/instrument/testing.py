@@ -20,7 +20,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -146,12 +146,17 @@ class InMemoryTelemetry(Telemetry):
 
     def durations(self, name: str) -> list[HistogramDataPoint]:
         """Return the data points of the histogram `name`, collected now."""
+        return [point for point in self._points(name) if isinstance(point, HistogramDataPoint)]
+
+    def total(self, name: str) -> float:
+        """Return what the counter `name` has come to over all its attributes, collected now."""
+        return sum(point.value for point in self._points(name) if isinstance(point, NumberDataPoint))
+
+    def _points(self, name: str) -> list[object]:
         collected = self._metric_reader.get_metrics_data()
         scopes = [] if collected is None else [s for r in collected.resource_metrics for s in r.scope_metrics]
-        points: list[HistogramDataPoint] = []
-        for metric in (metric for scope in scopes for metric in scope.metrics if metric.name == name):
-            points += [point for point in metric.data.data_points if isinstance(point, HistogramDataPoint)]
-        return points
+        metrics = [metric for scope in scopes for metric in scope.metrics if metric.name == name]
+        return [point for metric in metrics for point in metric.data.data_points]
 
 
 def in_memory_telemetry(

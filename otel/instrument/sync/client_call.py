@@ -56,6 +56,8 @@ class ClientCall:
         try:
             if self._requests_are_stream:
                 request = RequestMessages(request, record)
+            elif record.counts_sizes:
+                record.sent_size_bytes = _size_bytes(request)
             return start(request, pairs_with_context(metadata, record.span.get_span_context()))
         except BaseException as error:
             self.failed(error)

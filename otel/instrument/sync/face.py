@@ -43,6 +43,7 @@ class SyncTelemetry:
                 self._filter,
                 meter_provider=self._providers.meter_provider,
                 message_events=self._settings.message_events,
+                message_sizes=self._settings.grpc_metrics,
                 log_exception=self._log_exception,
                 stop=self._stop,
             )
@@ -87,5 +88,6 @@ class SyncTelemetry:
             self._filter,
             meter_provider=self._providers.meter_provider,
             message_events=self._settings.message_events,
+            message_sizes=self._settings.grpc_metrics,
             log_exception=self._log_exception,
         )

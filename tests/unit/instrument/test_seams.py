@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -349,3 +350,16 @@ def test_the_sdk_has_what_its_shortcuts_stand_in_for() -> None:
         "another Measurement: call_durations.py"
     )
     assert "_clean_attribute_value" in inspect.getsource(Measurement.__post_init__), "Measurement checks elsewhere now"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="grpcio-observability is made for Linux alone")
+def test_what_core_hands_over_is_made_by_a_name_that_can_be_exchanged() -> None:
+    library = import_module("grpc_observability")
+    made = library._observability.StatsData
+
+    assert list(inspect.signature(made).parameters)[:3] == ["name", "measure_double", "value_int"], (
+        "StatsData takes other arguments: grpc_metrics.py puts a type without bytecode in its place"
+    )
+    assert "_observability" in vars(library._cyobservability), (
+        "the hand-over no longer looks StatsData up in its module: see otel/instrument/grpc_metrics.py"
+    )

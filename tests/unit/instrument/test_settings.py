@@ -1,4 +1,4 @@
-"""The three LAB_* variables of a process."""
+"""The LAB_* variables of a process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def test_an_empty_environment_means_the_defaults() -> None:
 def test_every_variable_is_read() -> None:
     environ = {"LAB_INSTRUMENTATION": "Stock", "LAB_LOGS_AS_SPAN_EVENTS": "TRUE", "LAB_MESSAGE_EVENTS": "16"}
 
-    settings = TelemetrySettings.from_environ("user", environ)
+    settings = TelemetrySettings.from_environ("user", {**environ, "LAB_GRPC_METRICS": "true"})
 
     assert (settings.instrumentation, settings.logs_as_span_events, settings.message_events) == ("stock", True, 16)
+    assert settings.grpc_metrics
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,7 @@ def test_every_variable_is_read() -> None:
     [
         ("LAB_INSTRUMENTATION", "both", "LAB_INSTRUMENTATION: 'both' is not one of corrected, stock, off"),
         ("LAB_LOGS_AS_SPAN_EVENTS", "yes", "LAB_LOGS_AS_SPAN_EVENTS: 'yes' is neither true nor false"),
+        ("LAB_GRPC_METRICS", "1", "LAB_GRPC_METRICS: '1' is neither true nor false"),
         ("LAB_MESSAGE_EVENTS", "-1", "LAB_MESSAGE_EVENTS: '-1' is not a whole number from 0 on"),
     ],
 )
