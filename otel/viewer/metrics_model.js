@@ -4,6 +4,20 @@ export const METHOD = "rpc.method";
 export const STATUS = "rpc.response.status_code";
 /** What the page shows, by the side that measured; durations are in seconds. */
 export const SIDES = { served: "rpc.server.call.duration", made: "rpc.client.call.duration" };
+/** What gRPC's core names a method by, and what it counts, where a process records that. */
+export const CORE_METHOD = "grpc.method";
+export const ATTEMPTS = "grpc.client.attempt.started";
+/** What each side sends: bytes on the wire as core counts them, and bytes of messages before compression. */
+export const SENT = {
+  served: {
+    wire: "grpc.server.call.sent_total_compressed_message_size",
+    messages: "tracelab.rpc.server.sent_message_size",
+  },
+  made: {
+    wire: "grpc.client.attempt.sent_total_compressed_message_size",
+    messages: "tracelab.rpc.client.sent_message_size",
+  },
+};
 /** So many steps the time is cut into. */
 const STEPS = 60;
 /** As often as the processes that lab starts send metrics: in less there is nothing to see. */
@@ -20,8 +34,9 @@ export function stepSeconds(lookbackMs) {
 /**
  * Join the backend's answers into cards, the method with most calls first. `rates` is by method and status; `heat`, `p50` and
  * `p95` (a value a step), `wholeP50` and `wholeP95` (one value) are by method. Values are null where nothing tells them.
+ * `core` is what `readCore` gives of gRPC's own counts.
  */
-export function readCards({ rates, heat, p50, p95, wholeP50, wholeP95 }) {
+export function readCards({ rates, heat, p50, p95, wholeP50, wholeP95, core = new Map() }) {
   const startsMs = heat.times.map((time) => Date.parse(time));
   const cards = heat.series.map((series) => {
     const method = series.attributes[METHOD];
@@ -51,9 +66,32 @@ export function readCards({ rates, heat, p50, p95, wholeP50, wholeP95 }) {
       p95s: one(p95),
       ...map,
       slowest: slowest(series.exemplars),
+      core: core.get(method) ?? null,
     };
   });
   return cards.filter((card) => card.count > 0).sort((a, b) => b.count - a.count || (a.method < b.method ? -1 : 1));
+}
+
+/**
+ * Join what gRPC's core counted over the whole time, by method: `attempts` of `calls`, `wireBytes` for `messageBytes`. Each
+ * answer has one value a method, or is null where that metric is not stored; so is what it tells.
+ */
+export function readCore({ attempts, calls, wire, messages }) {
+  const found = new Map();
+  const take = (answer, name, key, round) => {
+    for (const series of answer?.series ?? []) {
+      const value = series.values[0] ?? null;
+      const method = series.attributes[key];
+      if (value === null || !method) continue;
+      if (!found.has(method)) found.set(method, { attempts: null, calls: null, wireBytes: null, messageBytes: null });
+      found.get(method)[name] = Math.round(round ? value * answer.stepS : value);
+    }
+  };
+  take(attempts, "attempts", CORE_METHOD, false);
+  take(calls, "calls", METHOD, true);
+  take(wire, "wireBytes", CORE_METHOD, false);
+  take(messages, "messageBytes", METHOD, false);
+  return found;
 }
 
 /** From where to where the bucket `row` goes, in seconds; null where it has no end. */

@@ -3,9 +3,21 @@
 import { LOOKBACKS, lookbackMillis, lookbackWords, traceTo } from "./address.js";
 import { newestOnly } from "./api.js";
 import { h, replace, s, setAttribute } from "./dom.js";
-import { count, digits, duration, percent, plain, rfc3339OfMillis, shortOperation } from "./format.js";
+import { count, digits, duration, grouped, percent, plain, rfc3339OfMillis, shortOperation } from "./format.js";
 import { createHeatMap, heatLegend } from "./heat_view.js";
-import { METHOD, nanoseconds, readCards, SIDES, STATUS, searchOf, stepSeconds } from "./metrics_model.js";
+import {
+  ATTEMPTS,
+  CORE_METHOD,
+  METHOD,
+  nanoseconds,
+  readCards,
+  readCore,
+  SENT,
+  SIDES,
+  STATUS,
+  searchOf,
+  stepSeconds,
+} from "./metrics_model.js";
 import { defaultRoute } from "./shell_view.js";
 import { failure } from "./states_view.js";
 
@@ -54,11 +66,11 @@ export function createMetricsPage(ctx) {
     if (!live) setAttribute(element, "aria-busy", "true");
     if (!live) words.textContent = "Reading metrics…";
     try {
-      const found = await newest.ask((signal) => ask(ctx.api, SIDES[route.side], lookbackMillis(route.lookback), signal));
+      const found = await newest.ask((signal) => ask(ctx.api, route.side, lookbackMillis(route.lookback), signal));
       if (live && isInUse()) return;
       if (!found?.length) return showInstead(nothing(route, found === null));
       showInstead(null);
-      const made = found.map((card) => createCard(ctx, card));
+      const made = found.map((card) => createCard(ctx, card, route.side));
       maps = made.map((one) => one.map);
       replace(cards, made.map((one) => one.element));
       words.textContent = `${count(found.length, "method")}, ${count(Math.round(sum(found)), "call")}`;
@@ -103,38 +115,36 @@ export function createMetricsPage(ctx) {
   };
 }
 
-/** The cards of `name`; null where that metric is not stored. */
-async function ask(api, name, windowMs, signal) {
+/** The cards of a side; null where what it measured is not stored. */
+async function ask(api, side, windowMs, signal) {
   const { metrics } = await api.storedMetrics(signal);
-  if (!metrics.some((metric) => metric.name === name)) return null;
+  const stored = new Set(metrics.map((metric) => metric.name));
+  const name = SIDES[side];
+  if (!stored.has(name)) return null;
   const endMs = Date.now();
   const step = stepSeconds(windowMs);
-  const query = (aggregate, by = METHOD, stepS = step) =>
-    api.metricOverTime(
-      {
-        name,
-        kind: "histogram",
-        aggregate,
-        by,
-        step: `${stepS}s`,
-        timeMin: rfc3339OfMillis(endMs - windowMs),
-        timeMax: rfc3339OfMillis(endMs),
-      },
-      signal,
-    );
+  const times = { timeMin: rfc3339OfMillis(endMs - windowMs), timeMax: rfc3339OfMillis(endMs) };
   const whole = Math.ceil(windowMs / 1000);
-  const [rates, heat, p50, p95, wholeP50, wholeP95] = await Promise.all([
+  const query = (aggregate, by = METHOD, stepS = step) =>
+    api.metricOverTime({ name, kind: "histogram", aggregate, by, step: `${stepS}s`, ...times }, signal);
+  const core = (of, aggregate, by) =>
+    stored.has(of) ? api.metricOverTime({ name: of, aggregate, by, step: `${whole}s`, ...times }, signal) : null;
+  const [rates, heat, p50, p95, wholeP50, wholeP95, attempts, calls, wire, messages] = await Promise.all([
     query("rate", `${METHOD},${STATUS}`),
     query("heatmap"),
     query("p50"),
     query("p95"),
     query("p50", METHOD, whole),
     query("p95", METHOD, whole),
+    core(ATTEMPTS, "sum", CORE_METHOD),
+    stored.has(ATTEMPTS) ? core(SIDES.made, "rate", METHOD) : null,
+    core(SENT[side].wire, "sum", CORE_METHOD),
+    core(SENT[side].messages, "sum", METHOD),
   ]);
-  return readCards({ rates, heat, p50, p95, wholeP50, wholeP95 });
+  return readCards({ rates, heat, p50, p95, wholeP50, wholeP95, core: readCore({ attempts, calls, wire, messages }) });
 }
 
-function createCard(ctx, card) {
+function createCard(ctx, card, side) {
   const name = plain(shortOperation(card.method) || "every call", 80);
   const map = createHeatMap(ctx, card);
   const whole = { ...defaultRoute("search"), ...searchOf(card, 0, card.startsMs.length - 1) };
@@ -155,6 +165,7 @@ function createCard(ctx, card) {
       figure("p50", length(card.p50)),
       figure("p95", length(card.p95)),
     ),
+    coreLine(card.core, side),
     rateLine(card),
     map.element,
     card.slowest.length > 0 &&
@@ -176,6 +187,22 @@ function createCard(ctx, card) {
 
 function figure(title, value) {
   return h("div", {}, h("dt", {}, title), h("dd", {}, value));
+}
+
+/** What gRPC's own core counted, of which no span tells: attempts against calls, the wire against messages. */
+function coreLine(core, side) {
+  if (!core) return null;
+  const { attempts, calls, wireBytes, messageBytes } = core;
+  const parts = [];
+  if (attempts !== null && calls !== null)
+    parts.push(
+      h("span", { class: attempts > calls ? "mt-more" : "" }, `${count(attempts, "attempt")} of ${count(calls, "call")}`),
+    );
+  if (wireBytes !== null && messageBytes !== null) {
+    const what = side === "made" ? "requests" : "responses";
+    parts.push(h("span", {}, `${what}: ${grouped(wireBytes)} B on the wire for ${grouped(messageBytes)} B of messages`));
+  }
+  return parts.length > 0 && h("p", { class: "mt-core", title: "Counted by gRPC's core" }, parts);
 }
 
 /** Calls by step as bars, what failed of them in front. */

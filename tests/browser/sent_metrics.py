@@ -7,10 +7,17 @@ from collections.abc import Sequence
 
 import httpx
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, ResourceMetrics
+from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, NumberDataPoint, ResourceMetrics
 
-from otel.instrument.semconv import CALL_DURATION_BUCKETS_S, SERVER_CALL_DURATION
-from tests.contract.measurements import exemplar, histogram, histogram_metric, resource_metrics
+from otel.instrument.semconv import CALL_DURATION_BUCKETS_S, CLIENT_SENT_MESSAGE_SIZE, SERVER_CALL_DURATION
+from tests.contract.measurements import (
+    exemplar,
+    histogram,
+    histogram_metric,
+    number_point,
+    resource_metrics,
+    sum_metric,
+)
 from tests.contract.telemetry import SECOND, T0
 
 GET, LIST = "tracelab.user.v1.UserService/GetUser", "tracelab.order.v1.OrderService/ListOrders"
@@ -57,6 +64,26 @@ def calls(
 def of_service(service: str, points: Sequence[HistogramDataPoint], name: str = SERVER_CALL_DURATION) -> ResourceMetrics:
     """Put points under a service."""
     return resource_metrics(service, [histogram_metric(name, points)])
+
+
+def counted_by_core(method: str, *, attempts: int, wire_bytes: int, message_bytes: int) -> ResourceMetrics:
+    """What gRPC's core counted on a client in the last minute, and the bytes of its messages."""
+    at_s = now_s()
+
+    def total(value: int, key: str) -> list[NumberDataPoint]:
+        return [number_point(value, at_s=at_s, start_s=at_s - 60, attributes={key: method})]
+
+    sent = histogram(
+        [attempts], bounds=[], total=wire_bytes, at_s=at_s, start_s=at_s - 60, attributes={"grpc.method": method}
+    )
+    return resource_metrics(
+        "cli",
+        [
+            sum_metric("grpc.client.attempt.started", total(attempts, "grpc.method"), unit="{attempt}"),
+            histogram_metric("grpc.client.attempt.sent_total_compressed_message_size", [sent], unit="By"),
+            sum_metric(CLIENT_SENT_MESSAGE_SIZE, total(message_bytes, "rpc.method"), unit="By"),
+        ],
+    )
 
 
 def send_metrics(otlp_http: str, *parts: ResourceMetrics) -> None:

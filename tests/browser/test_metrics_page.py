@@ -10,9 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from otel.instrument.semconv import CLIENT_CALL_DURATION
 from tests.browser import sent_metrics
 from tests.browser.conftest import Backend, OpenPage, start_backend
-from tests.browser.sent_metrics import GET, LIST, calls, of_service, send_metrics
+from tests.browser.sent_metrics import GET, LIST, calls, counted_by_core, of_service, send_metrics
 from tests.browser.sent_traces import report
 from tests.contract.telemetry import trace_id
 
@@ -157,6 +158,24 @@ def test_a_key_leads_to_the_metrics_and_the_place_is_marked(page: Page) -> None:
 
     page.locator(".mt-card").first.wait_for()
     expect(page.get_by_role("link", name="Metrics")).to_have_attribute("aria-current", "page")
+
+
+def test_attempts_stand_beside_calls_and_the_wire_beside_the_messages(open_page: OpenPage, tmp_path: Path) -> None:
+    for running in start_backend(tmp_path):
+        made = of_service("cli", calls(GET, 1, 0, points=1), name=CLIENT_CALL_DURATION)
+        core = counted_by_core(GET, attempts=3, wire_bytes=120, message_bytes=5000)
+        send_metrics(running.otlp_http, made, core)
+
+        page = open_page("/monitor?side=made", at=running.url)
+
+        expect(card(page, "UserService/GetUser").locator(".mt-core > span")).to_have_text(
+            ["3 attempts of 1 call", "requests: 120 B on the wire for 5\u202f000 B of messages"]
+        )
+        page.close()
+
+
+def test_where_core_counts_nothing_a_card_says_nothing_of_attempts(page: Page) -> None:
+    expect(page.locator(".mt-core")).to_have_count(0)
 
 
 def test_what_is_measured_while_the_page_is_open_appears(open_page: OpenPage, tmp_path: Path) -> None:

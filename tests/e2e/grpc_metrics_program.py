@@ -31,14 +31,14 @@ async def work(request: bytes, context: object) -> bytes:
 async def calls(count: int) -> None:
     """Make `count` calls and a health check."""
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(work)
+    handler: Any = grpc.unary_unary_rpc_method_handler(work)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.T", {"Work": handler}),))
     health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-        method = channel.unary_unary("/t.T/Work")
+        method: Any = channel.unary_unary("/t.T/Work")
 
         async def some(how_many: int) -> None:
             for _ in range(how_many):

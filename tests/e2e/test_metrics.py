@@ -55,7 +55,7 @@ def test_a_call_that_was_retried_twice_shows_three_attempts(tmp_path: Path) -> N
         assert lab.run("user", "list", "--fault", fault, **grpc_metrics).returncode == 0
 
         def counts() -> dict[str, int]:
-            found = {}
+            found: dict[str, int] = {}
             for name, by in COUNTED:
                 answer = lab.run("metrics", name, "--by", by, "--json")
                 groups = json.loads(answer.stdout)["groups"] if answer.returncode == 0 else []
@@ -69,3 +69,6 @@ def test_a_call_that_was_retried_twice_shows_three_attempts(tmp_path: Path) -> N
             f"{CALL_ENDED} UNAVAILABLE": 2,
             f"{CALL_ENDED} OK": 1,
         }
+        (calls,) = lab.json("metrics", "rpc.client.call.duration")["groups"]
+        assert (round(calls["count"]), round(calls["attempt_count"])) == (1, 3)
+        assert "gRPC counted 3 attempts for 1 call of UserService/ListUsers by cli" in lab.run("trace", "last").stdout

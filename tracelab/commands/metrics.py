@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-METHOD: Final = "rpc.method"
-STATUS: Final = "rpc.response.status_code"
+# As the conventions call them, and as gRPC's core does.
+METHODS: Final = ("rpc.method", "grpc.method")
+STATUSES: Final = ("rpc.response.status_code", "grpc.status")
+CALLS: Final = "rpc.client.call.duration"
+ATTEMPTS: Final = "grpc.client.attempt.started"
 HISTOGRAMS: Final = ("histogram", "exponential_histogram")
 QUANTILES: Final = ("p50", "p95", "p99")
 STEPS: Final = 30
@@ -36,7 +39,7 @@ def metrics(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="A metric, such as rpc.server.call.duration.")] = "",
     service: Annotated[str, typer.Option("--service", help="Of this service alone.")] = "",
     by: Annotated[
-        str, typer.Option("--by", metavar="KEY", help="A line for each value of this attribute (default rpc.method).")
+        str, typer.Option("--by", metavar="KEY", help="A line for each value of this attribute (default: the method).")
     ] = "",
     since: Annotated[str, typer.Option("--since", metavar="DURATION", help="So far back.")] = "15m",
     watch: Annotated[bool, typer.Option("--watch", help="Show it anew every 2 s, until Ctrl-C.")] = False,
@@ -90,39 +93,59 @@ def _show(name: str, table: MetricTable, *, as_json: bool) -> None:
 
 def _reader(query: MetricQuery, search: MetricSearch, length_s: float) -> Callable[[], MetricTable]:
     """Return what reads the metric's last `length_s` seconds whenever it is called."""
-    known = [metric for metric in query.metrics() if metric.name == search.name]
+    stored = query.metrics()
+    known = [metric for metric in stored if metric.name == search.name]
     if not known:
         raise UnknownMetricError(search.name)
-    asked = search if search.by or METHOD not in known[0].attributes else replace(search, by=(METHOD,))
+    method = _first(METHODS, known[0])
+    asked = search if search.by or not method else replace(search, by=(method,))
+    has_attempts = search.name == CALLS and asked.by == METHODS[:1] and any(each.name == ATTEMPTS for each in stored)
 
     def read() -> MetricTable:
         now_s = time.time()
         step_s = max(1, math.ceil(length_s / STEPS))
         times = (_rfc3339(now_s - length_s), _rfc3339(now_s))
-        return table_of(query, known[0], replace(asked, time_min=times[0], time_max=times[1], step_s=step_s))
+        timed = replace(asked, time_min=times[0], time_max=times[1], step_s=step_s)
+        return table_of(query, known[0], timed, _attempts(query, timed) if has_attempts else {})
 
     return read
 
 
-def table_of(query: MetricQuery, metric: MetricDescription, search: MetricSearch) -> MetricTable:
-    """Read what the table of a metric shows, group by group."""
+def _first(keys: tuple[str, ...], metric: MetricDescription) -> str:
+    """The key of these that the metric's points have; "" for none."""
+    return next((key for key in keys if key in metric.attributes), "")
+
+
+def _attempts(query: MetricQuery, search: MetricSearch) -> dict[str, float]:
+    """Count by method the attempts that gRPC's core made."""
+    method = METHODS[1]
+    lines = query.query(replace(search, name=ATTEMPTS, by=(method,), aggregate="sum")).lines
+    return {line.attributes[method]: math.fsum(value for value in line.values if value) for line in lines}
+
+
+def table_of(
+    query: MetricQuery, metric: MetricDescription, search: MetricSearch, attempts: Mapping[str, float] | None = None
+) -> MetricTable:
+    """Read what the table of a metric shows, group by group; `attempts` by method, where they are known."""
     from tracelab.render.metric_table import MetricTable
 
     is_histogram = metric.kind in HISTOGRAMS
-    has_errors = is_histogram and STATUS in metric.attributes and STATUS not in search.by
-    groups = list(_groups(query, metric, search, has_errors=has_errors))
+    status = _first(STATUSES, metric) if is_histogram else ""
+    if status in search.by:
+        status = ""
+    groups = list(_groups(query, metric, search, status))
+    if attempts:
+        groups = [replace(group, attempt_count=attempts.get(group.method)) for group in groups]
     titles = QUANTILES if is_histogram else ()
-    return MetricTable(metric.unit, groups, titles, is_level=not metric.is_monotonic, has_errors=has_errors)
+    return MetricTable(metric.unit, groups, titles, is_level=not metric.is_monotonic, has_errors=bool(status))
 
 
-def _groups(
-    query: MetricQuery, metric: MetricDescription, search: MetricSearch, *, has_errors: bool
-) -> Iterator[MetricGroup]:
+def _groups(query: MetricQuery, metric: MetricDescription, search: MetricSearch, status: str) -> Iterator[MetricGroup]:
     from tracelab.render.metric_table import MetricGroup, group_name
 
     aggregate = "rate" if metric.is_monotonic else "sum"
     overall = query.query(replace(search, aggregate=aggregate))
-    failed = _failed(query, search, overall.step_s) if has_errors else {}
+    failed = _failed(query, search, overall.step_s, status) if status else {}
     quantiles = _quantiles(query, search) if metric.kind in HISTOGRAMS else {}
     for line in overall.lines:
         key = tuple(line.attributes.items())
@@ -132,21 +155,22 @@ def _groups(
                 name=group_name(line.attributes, search.by),
                 values=line.values,
                 count=math.fsum(known) * overall.step_s if metric.is_monotonic else None,
-                error_count=failed.get(key, 0.0) if has_errors else None,
+                error_count=failed.get(key, 0.0) if status else None,
                 quantiles=quantiles.get(key, ()),
                 trace_id=line.trace_id,
+                method=line.attributes.get(METHODS[0], ""),
             )
 
 
 Key = tuple[tuple[str, str], ...]
 
 
-def _failed(query: MetricQuery, search: MetricSearch, step_s: float) -> dict[Key, float]:
+def _failed(query: MetricQuery, search: MetricSearch, step_s: float, status: str) -> dict[Key, float]:
     """Count by group what ended otherwise than OK."""
     counts: dict[Key, float] = {}
-    for line in query.query(replace(search, by=(*search.by, STATUS))).lines:
-        key = tuple((name, value) for name, value in line.attributes.items() if name != STATUS)
-        if line.attributes[STATUS] not in ("", "OK"):
+    for line in query.query(replace(search, by=(*search.by, status))).lines:
+        key = tuple((name, value) for name, value in line.attributes.items() if name != status)
+        if line.attributes[status] not in ("", "OK"):
             counts[key] = counts.get(key, 0.0) + step_s * math.fsum(value for value in line.values if value)
     return counts
 

@@ -14,7 +14,9 @@ from clients.word_completion import one_of
 from otel.analysis.analysis_json import reading_to_json
 from otel.analysis.reading import TraceReading
 from otel.analysis.summary import summary_sentence
+from otel.query import QueryError, TraceQuery
 from otel.viewer.export import export_html
+from tracelab.commands.attempts import attempt_sentences
 from tracelab.commands.options import JsonFlag
 from tracelab.commands.reading import StoreToRead, TraceArgument, opened, read_trace
 from tracelab.render.sequence_diagram import SequenceDiagram
@@ -56,6 +58,7 @@ def trace(
         raise WrongUsageError(f"--view: {view!r} is not one of {', '.join(VIEWS)}")
     with opened(store) as query:
         reading = read_trace(query, trace_id)
+        attempts = [] if as_json or html else _attempts(query, reading)
     if html is not None:
         html.write_text(export_html(reading_to_json(reading)), encoding="utf-8")
         note(f"wrote {html}: open it in a browser, with or without a network")
@@ -67,6 +70,16 @@ def trace(
     screen.print(_drawn(reading, view, has_logs=not no_logs))
     screen.print()
     screen.print(Sentence(summary_sentence(reading)))
+    for sentence in attempts:
+        screen.print(Sentence(sentence))
+
+
+def _attempts(query: TraceQuery, reading: TraceReading) -> list[str]:
+    """What metrics add to the trace; nothing where they cannot be asked, since the trace is what was asked for."""
+    try:
+        return attempt_sentences(query.metrics, reading.trace)
+    except QueryError:
+        return []
 
 
 def _drawn(reading: TraceReading, view: str, *, has_logs: bool) -> Any:

@@ -20,7 +20,8 @@ SPARK_CELLS = 24
 class MetricGroup:
     """One group over time. `values` are rates, or levels of a gauge; None where nothing tells.
 
-    `count` is how many were measured, `error_count` how many of them failed; `quantiles` are in the metric's unit.
+    `count` is how many were measured, `error_count` how many of them failed, `attempt_count` what attempts gRPC made of
+    them; `quantiles` are in the metric's unit.
     """
 
     name: str
@@ -29,6 +30,8 @@ class MetricGroup:
     error_count: float | None = None
     quantiles: tuple[float | None, ...] = ()
     trace_id: str = ""
+    method: str = ""
+    attempt_count: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class MetricTable:
             Column("over time", give_up=2),
             Column("last" if self.is_level else "per s", is_number=True),
             *([] if self.is_level else [Column("count", is_number=True, give_up=3)]),
+            *([Column("attempts", is_number=True)] if self._has_attempts else []),
             *([Column("errors", is_number=True)] if self.has_errors else []),
             *(Column(title, is_number=True) for title in self.quantile_titles),
             *([Column("a trace", give_up=4)] if any(group.trace_id for group in self.groups) else []),
@@ -55,6 +59,10 @@ class MetricTable:
         width = min(SPARK_CELLS, max(8, options.max_width // 5))
         rows = [self._row(group, width, ascii_only=options.ascii_only) for group in self.groups]
         yield PlainTable(columns, rows)
+
+    @property
+    def _has_attempts(self) -> bool:
+        return any(group.attempt_count is not None for group in self.groups)
 
     def _row(self, group: MetricGroup, width: int, *, ascii_only: bool) -> list[Cell | str]:
         known = [value for value in group.values if value is not None]
@@ -66,6 +74,8 @@ class MetricTable:
         ]
         if not self.is_level:
             row.append(number_text(group.count))
+        if self._has_attempts:
+            row.append(number_text(group.attempt_count))
         if self.has_errors:
             row.append(_errors(group))
         row += [value_text(value, self.unit) for value in group.quantiles]

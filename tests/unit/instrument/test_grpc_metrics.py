@@ -23,7 +23,7 @@ def recorded(*methods: str) -> dict[str, int]:
     for method in methods:
         counter.add(1, {"grpc.method": method})
     data = reader.get_metrics_data()
-    points = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points if data else ()
+    points: Any = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points if data else ()
     return {point.attributes["grpc.method"]: point.value for point in points}
 
 
