@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from opentelemetry import baggage
@@ -70,6 +70,14 @@ class Servicer:
         return _json_lines(self.witness_file)
 
 
+class Connect(Protocol):
+    """Builds the lesson's own telemetry for an OTLP endpoint, with what gRPC's core counts if so wished."""
+
+    def __call__(self, otlp_endpoint: str, *, grpc_metrics: bool = False) -> Telemetry:
+        """Build it."""
+        ...
+
+
 class Lab:
     """One lesson's processes and readers. Belongs to one event loop.
 
@@ -77,7 +85,7 @@ class Lab:
     endpoint from the environment.
     """
 
-    def __init__(self, home: Path, environ: Mapping[str, str], connect: Callable[[str], Telemetry]) -> None:
+    def __init__(self, home: Path, environ: Mapping[str, str], connect: Connect) -> None:
         self._home = home
         self._environ = dict(environ)
         self._connect = connect
@@ -93,8 +101,12 @@ class Lab:
         *services: str,
         environ: Mapping[str, str] | None = None,
         channel_options: Sequence[str] = (),
+        grpc_metrics: bool = False,
     ) -> None:
-        """Start a backend and these services (all three when none is named, none for `""`), with faults and witness."""
+        """Start a backend and these services (all three when none is named, none for `""`), with faults and witness.
+
+        With `grpc_metrics` the lesson's own process records what gRPC's core counts, too.
+        """
         wanted = tuple(name for name in services or ("user", "order", "report") if name)
         options = StackOptions(
             ports="auto",
@@ -112,7 +124,7 @@ class Lab:
         except asyncio.CancelledError:
             self._stack = await starting  # a thread cannot be cancelled: what it started is ended by `close`
             raise
-        self._telemetry = self._connect(self._stack.otlp_endpoint)
+        self._telemetry = self._connect(self._stack.otlp_endpoint, grpc_metrics=grpc_metrics)
 
     async def close(self) -> None:
         """End everything that this lab started."""

@@ -15,6 +15,7 @@ _OF_THE_SHELL: Final = (
     "LAB_INSTRUMENTATION",
     "LAB_LOGS_AS_SPAN_EVENTS",
     "LAB_MESSAGE_EVENTS",
+    "LAB_GRPC_METRICS",
     "LAB_STORE_URL",
     "LAB_QUERY_TOKEN",
 )
@@ -26,11 +27,17 @@ def without_telemetry(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not name.startswith(_OF_THE_SHELL)}
 
 
-def connect(otlp_endpoint: str) -> Telemetry:
-    """Set up this process's telemetry for a lesson's backend. Called once in a process, by a `main()`'s adapters."""
+def connect(otlp_endpoint: str, *, grpc_metrics: bool = False) -> Telemetry:
+    """Set up this process's telemetry for a lesson's backend, with what gRPC's core counts if asked.
+
+    Called once in a process, by a `main()`'s adapters.
+    """
     for name in os.environ.keys() - without_telemetry(os.environ).keys():
         del os.environ[name]
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = otlp_endpoint
     os.environ["OTEL_BSP_SCHEDULE_DELAY"] = EXPORT_DELAY_MS
     os.environ["OTEL_BLRP_SCHEDULE_DELAY"] = EXPORT_DELAY_MS
-    return configure(TelemetrySettings(service_name=SERVICE_NAME, log_to_stdout=False, quiet_export=True))
+    settings = TelemetrySettings(
+        service_name=SERVICE_NAME, grpc_metrics=grpc_metrics, log_to_stdout=False, quiet_export=True
+    )
+    return configure(settings)

@@ -12,13 +12,15 @@ import grpc
 from generated.order_pb2 import ImportOrdersRequest
 from generated.order_pb2_grpc import OrderServiceStub
 from otel.analysis.model import Span, SpanKind, Trace
+from tracelab.learn.core_counts import CORE_METHOD, MESSAGE_BYTES, WIRE_BYTES, core_counts, core_is_counted
 from tracelab.learn.lab import Lab
 from tracelab.learn.lesson import Chapter, Lesson, Prediction, TryIt
-from tracelab.learn.outcome import Outcome, equal, holds
+from tracelab.learn.outcome import Fact, Outcome, equal, holds
 from tracelab.learn.shop import fill_shop
 from tracelab.learn.tcp_proxy import TcpProxy
 
 PAYLOAD_BYTES = 100_000
+IMPORT = "tracelab.order.v1.OrderService/ImportOrders"
 NAMES = {grpc.Compression.NoCompression: "none", grpc.Compression.Gzip: "gzip"}
 
 
@@ -43,13 +45,16 @@ class Sent:
 
 async def run(lab: Lab) -> Outcome:
     """Send the same letter 100,000 times and as much noise, as they are and with gzip, through a proxy that counts."""
-    await lab.start("user", "order", environ={"LAB_MESSAGE_EVENTS": "1"})
+    has_core = core_is_counted()
+    await lab.start("user", "order", environ={"LAB_MESSAGE_EVENTS": "1"}, grpc_metrics=has_core)
     (user_id,) = await fill_shop(lab, users=1, orders_per_user=0)
     noise = base64.b64encode(random.Random(1).randbytes(PAYLOAD_BYTES)).decode()[:PAYLOAD_BYTES]
     async with TcpProxy(lab.stack.address("order")) as proxy:
         await send(lab, proxy, user_id, "warm up", grpc.Compression.NoCompression)
         letters = await send(lab, proxy, user_id, "a" * PAYLOAD_BYTES, grpc.Compression.NoCompression)
+        before = await sent_by_core(lab, 2) if has_core else (0, 0)
         small_letters = await send(lab, proxy, user_id, "a" * PAYLOAD_BYTES, grpc.Compression.Gzip)
+        core = core_facts(before, await sent_by_core(lab, 3)) if has_core else ()
         small_noise = await send(lab, proxy, user_id, noise, grpc.Compression.Gzip)
     facts = (
         holds(
@@ -71,6 +76,7 @@ async def run(lab: Lab) -> Outcome:
             small_letters.size_by_span,
         ),
         equal("attributes by which the two CLIENT spans differ", [], differing(letters.trace, small_letters.trace)),
+        *core,
     )
     exhibits = (
         await lab.exhibit("100,000 letters, as they are", letters.trace, lambda s: mark(s, letters)),
@@ -89,6 +95,28 @@ async def send(lab: Lab, proxy: TcpProxy, user_id: str, note: str, compression: 
     with lab.span(f"upload, compression {NAMES[compression]}") as root:
         await OrderServiceStub(lab.channel(proxy.address)).ImportOrders(rows(), compression=compression, timeout=5)
     return Sent(proxy.bytes_to_server - before, await lab.whole_trace(root))
+
+
+async def sent_by_core(lab: Lab, uploads: int) -> tuple[int, int]:
+    """Bytes on the wire as gRPC's core counted them, and of messages as they were; of all uploads so far."""
+    await core_counts(lab, WIRE_BYTES, CORE_METHOD, lambda found: found.get(IMPORT, 0) >= uploads, is_histogram=True)
+    wire = await core_counts(lab, WIRE_BYTES, CORE_METHOD, lambda found: IMPORT in found)
+    messages = await core_counts(lab, MESSAGE_BYTES, "rpc.method", lambda found: IMPORT in found)
+    return wire[IMPORT], messages[IMPORT]
+
+
+def core_facts(before: tuple[int, int], after: tuple[int, int]) -> tuple[Fact, ...]:
+    """What the metrics say of the one upload between two readings."""
+    wire, message = after[0] - before[0], after[1] - before[1]
+    return (
+        holds("the letters' message by metrics, gzip", "over 100,000 bytes", f"{message:,}", message > PAYLOAD_BYTES),
+        holds(
+            "the same by gRPC's core: bytes on the wire by bytes of the message",
+            "less than 2 %",
+            percent(wire / message),
+            wire / message < 0.02,
+        ),
+    )
 
 
 def differing(one: Trace, other: Trace) -> list[str]:
@@ -132,8 +160,9 @@ LESSON = Lesson(
     explain=(
         "gRPC compresses below everything that an interceptor or a handler sees: message by message, after it was "
         "serialized and before it is framed. So spans count the bytes of the message, the header that names the "
-        "encoding is taken off before the metadata is handed over, and only something on the wire, here a proxy, can "
-        "tell. What repeats itself shrinks to almost nothing; noise, and whatever is compressed or encrypted already, "
+        "encoding is taken off before the metadata is handed over, and only something on the wire, here a proxy, or "
+        "gRPC's core itself, by a metric (LAB_GRPC_METRICS=true), can tell. What repeats itself shrinks to almost "
+        "nothing; noise, and whatever is compressed or encrypted already, "
         "costs the work and stays. On a loopback or in one data centre the work is often the dearer of the two."
     ),
     source="grpc.io guide: Compression; gRPC: message compression specification",

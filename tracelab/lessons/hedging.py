@@ -10,6 +10,7 @@ from generated.order_pb2 import GetOrderRequest, GetOrderResponse, Order
 from generated.order_pb2_grpc import OrderServiceServicer, OrderServiceStub
 from otel.analysis.model import Span, SpanKind, Trace
 from otel.analysis.rpc import status_code_name
+from tracelab.learn.core_counts import ATTEMPTS, CORE_METHOD, core_counts, core_is_counted
 from tracelab.learn.lab import Lab
 from tracelab.learn.lesson import Chapter, Lesson, Prediction, TryIt
 from tracelab.learn.outcome import Outcome, equal, holds
@@ -17,6 +18,7 @@ from tracelab.learn.servicer_process import ServerProcess
 
 SLOW_S = 1.0
 HEDGING_DELAY_S = 0.05
+GET_ORDER = "tracelab.order.v1.OrderService/GetOrder"
 HEDGING = {
     "methodConfig": [
         {
@@ -42,7 +44,8 @@ class Orders(OrderServiceServicer):
 
 async def run(lab: Lab) -> Outcome:
     """Ask a slow server with a hedging policy, then race it against a fast one by hand."""
-    await lab.start("")
+    has_core = core_is_counted()
+    await lab.start("", grpc_metrics=has_core)
     slow, fast = await asyncio.gather(
         lab.servicer("tracelab.lessons.hedging:Orders", "order", name="slow"),
         lab.servicer("tracelab.lessons.hedging:Orders", "order", name="fast"),
@@ -51,6 +54,8 @@ async def run(lab: Lab) -> Outcome:
         stub = OrderServiceStub(lab.channel(slow.address, service_config=HEDGING))
         by_policy = await stub.GetOrder(GetOrderRequest(order_id="o"), timeout=5)
     policy = await lab.whole_trace(root)
+
+    counted = await core_counts(lab, ATTEMPTS, CORE_METHOD, lambda found: GET_ORDER in found) if has_core else {}
 
     stubs = [OrderServiceStub(lab.channel(server.address)) for server in (slow, fast)]
     with lab.span("by hand") as root:
@@ -62,6 +67,7 @@ async def run(lab: Lab) -> Outcome:
     entered = sum(trace_of(line) == policy.trace_id for line in slow.witness())
     facts = (
         equal("attempts made under the hedging policy", 1, entered),
+        *(equal("attempts of it that the caller's own gRPC counted", 1, counted[GET_ORDER]) for _ in counted),
         equal("whose answer the caller waited for", "slow", by_policy.order.note),
         equal("attempts made by hand", 2, sum(span.kind is SpanKind.SERVER for span in raced.spans)),
         equal("whose answer was taken", "fast", by_hand.order.note),
@@ -144,7 +150,8 @@ LESSON = Lesson(
     notice="Read the config's effect, not the config: Python's gRPC takes a hedgingPolicy and ignores it, silently.",
     explain=(
         "The service config is JSON, and what a library does not know it passes over. gRPC's core, which Python "
-        "stands on, has no hedging, so the witness counts one attempt. Hedging by hand is a dozen lines: start a call, "
+        "stands on, has no hedging, so the witness counts one attempt, as core itself does. "
+        "Hedging by hand is a dozen lines: start a call, "
         "start another when the delay passes, take the first answer, cancel the rest in `finally`. It costs calls "
         "when servers are slow, which is when they can bear them least: hedge only what may be repeated, after a "
         "delay near your p95, and with a cap on the share of calls that are hedged."

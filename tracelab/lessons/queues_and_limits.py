@@ -12,13 +12,15 @@ from generated.order_pb2 import GetOrderRequest, GetOrderResponse, Order
 from generated.order_pb2_grpc import OrderServiceServicer, OrderServiceStub
 from otel.analysis.model import Span, SpanKind, Trace
 from otel.analysis.rpc import status_code_name
+from tracelab.learn.core_counts import CORE_STATUS, SERVED, core_counts, core_is_counted
 from tracelab.learn.lab import Lab
 from tracelab.learn.lesson import Chapter, Lesson, Prediction, TryIt
-from tracelab.learn.outcome import Outcome, equal, holds
+from tracelab.learn.outcome import Fact, Outcome, equal, holds
 from tracelab.learn.servicer_process import ServerProcess
 
 WORK_S = 0.2
 LARGE = "5 MB"
+COUNTING = {"LAB_GRPC_METRICS": "true", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
 # Else a server may also refuse a stream that comes while another is ending, to defend itself, and the call fails.
 ONLY_QUEUE = "grpc.http.overload_protection=0"
 CODE = "tracelab.lessons.queues_and_limits:Orders"
@@ -40,13 +42,15 @@ class Orders(OrderServiceServicer):
 
 async def run(lab: Lab) -> Outcome:
     """Send 6 calls over a connection that carries 2, 4 to a server that admits 2, and one for too large an answer."""
+    has_core = core_is_counted()
     await lab.start("")
     queueing, refusing = await asyncio.gather(
         lab.servicer(CODE, "order", name="two-streams", channel_options=["grpc.max_concurrent_streams=2", ONLY_QUEUE]),
-        lab.servicer(CODE, "order", name="two-rpcs", max_concurrent_rpcs=2),
+        lab.servicer(CODE, "order", name="two-rpcs", max_concurrent_rpcs=2, environ=COUNTING if has_core else {}),
     )
     queued, queued_codes = await at_once(lab, "6 calls, 2 streams", queueing.address, 6)
     refused, refused_codes = await at_once(lab, "4 calls, 2 admitted", refusing.address, 4)
+    core = (await sent_statuses(lab),) if has_core else ()
     with lab.span("too large an answer") as root:
         stub = OrderServiceStub(lab.channel(refusing.address))
         large_code, details = await outcome(stub.GetOrder(GetOrderRequest(order_id=LARGE), timeout=5))
@@ -79,6 +83,7 @@ async def run(lab: Lab) -> Outcome:
             ("RESOURCE_EXHAUSTED", True),
             (large_code, "CLIENT: Received message larger than max" in details),
         ),
+        *core,
         equal("its SERVER span", "OK", status_code_name(of_kind(large, SpanKind.SERVER)[0].attributes)),
     )
     exhibits = (
@@ -87,6 +92,12 @@ async def run(lab: Lab) -> Outcome:
         await lab.exhibit("an answer that the client does not take", large, mark_large),
     )
     return Outcome(facts, exhibits)
+
+
+async def sent_statuses(lab: Lab) -> Fact:
+    """What the refusing server's core says it sent; two spans there have no code, for Python never sees it."""
+    sent = await core_counts(lab, SERVED, CORE_STATUS, lambda found: sum(found.values()) >= 5, is_histogram=True)
+    return equal("statuses that gRPC's core sent, the first call's too", {"OK": 3, "RESOURCE_EXHAUSTED": 2}, sent)
 
 
 async def at_once(lab: Lab, title: str, address: str, count: int) -> tuple[Trace, list[str]]:
@@ -161,8 +172,8 @@ LESSON = Lesson(
         "A connection carries as many calls as the server's HTTP/2 settings allow; the others queue in the client, OK "
         "in the end, three times as slow, while the server's dashboards say 200 ms. So compare CLIENT with SERVER "
         "spans before you make a handler faster; a second connection may be all that is missing. A limit on RPCs "
-        "(maximum_concurrent_rpcs) refuses instead, at once, so that the caller can go elsewhere. And a message over "
-        "4 MiB is refused by whoever receives it: the server that sent it believes that all went well."
+        "(maximum_concurrent_rpcs) refuses instead, at once, so that the caller can go elsewhere; core, which sends "
+        "that status, counts it and tells no span. And a message over 4 MiB is refused by whoever receives it: the server that sent it believes that all went well."
     ),
     source="grpc.io guide: Performance Best Practices (streams of a connection); RFC 9113, 5.1.2",
     try_it=TryIt(

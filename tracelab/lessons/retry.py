@@ -14,9 +14,10 @@ from generated.user_pb2 import ListUsersRequest
 from generated.user_pb2_grpc import UserServiceStub
 from otel.analysis.model import Span, SpanKind, Trace
 from otel.analysis.rpc import status_code_name
+from tracelab.learn.core_counts import ATTEMPTS, CORE_METHOD, core_counts, core_is_counted
 from tracelab.learn.lab import Lab
 from tracelab.learn.lesson import Chapter, Lesson, Prediction, TryIt
-from tracelab.learn.outcome import Outcome, equal, holds
+from tracelab.learn.outcome import Fact, Outcome, equal, holds
 from tracelab.learn.shop import fill_shop
 
 RETRIES = {
@@ -29,6 +30,7 @@ RETRIES = {
 USERS = [{"service": "tracelab.user.v1.UserService"}]
 PATIENT = {"methodConfig": [{"name": USERS, "retryPolicy": RETRIES}]}
 THROTTLED = {**PATIENT, "retryThrottling": {"maxTokens": 4, "tokenRatio": 0.5}}
+LIST_USERS = "tracelab.user.v1.UserService/ListUsers"
 FAILS_TWICE = "UserService/ListUsers:status=UNAVAILABLE:times=2"
 FAILS = "UserService/ListUsers:status=UNAVAILABLE"
 FAILS_AFTER_ONE = "OrderService/StreamOrders:status=UNAVAILABLE:abort_after=1"
@@ -48,9 +50,11 @@ RETRY_POLICY = {
 
 async def run(lab: Lab) -> Outcome:
     """Call a service that is unavailable twice, then one that stays so, without and with throttling."""
-    await lab.start("user", "order")
+    has_core = core_is_counted()
+    await lab.start("user", "order", grpc_metrics=has_core)
     await fill_shop(lab, users=1, orders_per_user=2)
     recovered = await call(lab, lab.channel("user", service_config=PATIENT), FAILS_TWICE)
+    core = (await counted_attempts(lab),) if has_core else ()
     attempts = [span for span in recovered.spans if span.kind is SpanKind.SERVER]
     gaps = [later.start_time_unix_nano - earlier.end_time_unix_nano for earlier, later in pairwise(attempts)]
     storm = await attempts_of_calls(lab, PATIENT, 2)
@@ -64,8 +68,17 @@ async def run(lab: Lab) -> Outcome:
         equal("attempts of a stream that fails after its first message", 1, await attempts_of_a_begun_stream(lab)),
         equal("attempts of two calls that fail, without throttling", [4, 4], storm),
         equal("attempts of four calls that fail, with throttling", [2, 1, 1, 1], calm),
+        *core,
     )
     return Outcome(facts, (await lab.exhibit("unavailable twice, then well", recovered, mark),))
+
+
+async def counted_attempts(lab: Lab) -> Fact:
+    """What gRPC's core, in the caller's own process, counted of its one call."""
+    counted = await core_counts(lab, ATTEMPTS, CORE_METHOD, lambda found: found.get(LIST_USERS, 0) >= 3)
+    return equal(
+        "attempts that the caller's gRPC counted itself, of which its span says nothing", 3, counted[LIST_USERS]
+    )
 
 
 async def call(lab: Lab, channel: grpc.aio.Channel, fault: str) -> Trace:
@@ -135,7 +148,8 @@ LESSON = Lesson(
     notice="One call, three attempts, one answer; and attempts multiply exactly when the server can bear them least.",
     explain=(
         "The policy lives in the service config; gRPC's core repeats the call without telling Python. So the client "
-        "has one span, which spans the waits too, and only the server's spans show the attempts. The waits grow by "
+        "has one span, which spans the waits too, and only the server's spans show the attempts; core "
+        "counts them, and tells metrics (LAB_GRPC_METRICS=true), of a method and not of a call. The waits grow by "
         "backoffMultiplier, with jitter. When everything fails, each call costs four: retryThrottling spends a token "
         "per failure and stops retrying when half are left, until successes earn tokens back. Once an answer has "
         "begun, nothing is retried."
