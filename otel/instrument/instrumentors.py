@@ -27,7 +27,7 @@ from otel.instrument.aio.client_interceptors import Corrected as CorrectedAioCli
 from otel.instrument.aio.server_interceptor import CorrectedAioServerInterceptor
 from otel.instrument.sync.server_interceptor import CorrectedServerInterceptor
 
-INSTRUMENTS: Final = ("grpcio >= 1.85.1, < 1.86",)
+INSTRUMENTS: Final = ("grpcio >= 1.85.0, < 1.86",)
 """What the corrections were tried with: they hold on to private names of gRPC's. Another version is the library's."""
 _ARGUMENTS: Final = ("tracer_provider", "meter_provider", "message_events", "log_exception")
 _REPLACED: Final = "_is_traced_by_tracelab"

@@ -42,7 +42,7 @@ def _short_name(finding: Finding) -> str:
 
 def summary(findings: Sequence[Finding]) -> str:
     """How many calls have each verdict, and who made the spans."""
-    counts = Counter(finding.verdict for finding in findings)
+    counts: Counter[str] = Counter(finding.verdict for finding in findings)
     made = ", ".join(f"{counts[verdict]} {verdict}" for verdict in MARKS)
     scopes = sorted({finding.scope for finding in findings if finding.scope})
     by = f"; the spans are by {', '.join(scopes)}" if scopes else ""
@@ -60,7 +60,7 @@ def no_spans_lines(target: str, otlp_endpoint: str, waited_s: float) -> tuple[st
 
 def as_json(findings: Sequence[Finding], target: str, query_url: str) -> dict[str, Any]:
     """All findings as JSON values; lengths of time in milliseconds."""
-    counts = Counter(finding.verdict for finding in findings)
+    counts: Counter[str] = Counter(finding.verdict for finding in findings)
     return {
         "target": target,
         "true_count": counts["true"],

@@ -173,7 +173,8 @@ LESSON = Lesson(
         "in the end, three times as slow, while the server's dashboards say 200 ms. So compare CLIENT with SERVER "
         "spans before you make a handler faster; a second connection may be all that is missing. A limit on RPCs "
         "(maximum_concurrent_rpcs) refuses instead, at once, so that the caller can go elsewhere; core, which sends "
-        "that status, counts it and tells no span. And a message over 4 MiB is refused by whoever receives it: the server that sent it believes that all went well."
+        "that status, counts it and tells no span. And a message over 4 MiB is refused by whoever receives it: the "
+        "server that sent it believes that all went well."
     ),
     source="grpc.io guide: Performance Best Practices (streams of a connection); RFC 9113, 5.1.2",
     try_it=TryIt(

@@ -282,7 +282,7 @@ def test_the_distribution_asks_for_the_grpc_that_the_instrumentors_ask_for() -> 
 
     assert tuple(built["optional-dependencies"]["instruments"]) == INSTRUMENTS
     assert built["version"] == own["version"]
-    pinned = dict(each.split("==") for each in own["dependencies"] if "==" in each)
+    pinned = dict(each.split("==", 1) for each in own["dependencies"] if "==" in each)
     assert (
         f"opentelemetry-instrumentation-grpc == {pinned['opentelemetry-instrumentation-grpc']}" in built["dependencies"]
     )

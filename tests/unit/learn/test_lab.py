@@ -27,7 +27,7 @@ async def test_the_logs_of_a_trace_are_there_once_every_line_of_the_servers_has_
     files = [tmp_path / "user.log", tmp_path / "order-1.log"]
     files[0].write_text(f'{{"trace_id": "{TRACE_ID}"}}\n' * 2 + '{"trace_id": "of another call"}\n')
     files[1].write_text(f'{{"trace_id": "{TRACE_ID}"}}\n')
-    made: Any = Lab(tmp_path, {}, lambda _endpoint: None)  # type: ignore[arg-type, return-value]  # it is not started
+    made: Any = Lab(tmp_path, {}, lambda _endpoint: None)  # type: ignore[arg-type]  # it is not started
     made._stack = SimpleNamespace(processes=[SimpleNamespace(log_file=files[0])])
     made._servicer_log_files = {files[1]}
     made._reader = LateLogs()
