@@ -16,6 +16,9 @@ Verdict = Literal["true", "wrong", "unknown", "not tried"]
 
 TIME_SLACK_S: Final = 0.05
 """How much a span may be off before it is said to be: timers, threads, and two clocks that tick alike."""
+HEARD_S: Final = 0.1
+"""A call that is cut earlier may be over before a busy server has heard of it."""
+HANDLER_REACHED: Final = "tracelab.rpc.handler_reached"
 RACE_RATIO: Final = 0.8
 """A server that was done in less of the time before the cut may not have noticed the cut."""
 _CUTS: Final = {Ending.DEADLINE: "DEADLINE_EXCEEDED", Ending.CANCEL: "CANCELLED"}
@@ -46,6 +49,8 @@ def judge(probed: Probed, trace: Trace | None) -> Finding:
         return Finding(probed, "not tried", happened, "", note="it ended before it could be cut")
     spans = server_spans(trace)
     said, scope = claim(spans), _scope(spans)
+    if not spans and _may_be_unheard(probed):
+        return Finding(probed, "unknown", happened, said, (), "its server may not have heard of it")
     if len(spans) != 1:
         fault = f"{len(spans)} server spans, not 1" if spans else "the call is in no span"
         return Finding(probed, "wrong", happened, said, (fault,), scope=scope)
@@ -102,9 +107,17 @@ def _is_unsaid(probed: Probed, span: Span) -> bool:
     return probed.keeps_open and probed.code == "CANCELLED" and not status_code_name(span.attributes)
 
 
+def _may_be_unheard(probed: Probed) -> bool:
+    return probed.cut_s is not None and probed.cut_s < HEARD_S and not probed.response_count
+
+
 def _race(probed: Probed, span: Span) -> str:
     """Say how a call and its cut may have crossed, so that both sides are right; "" where they did not."""
-    if probed.cut_s is None or probed.keeps_open or _length_s(span) >= probed.cut_s * RACE_RATIO:
+    if probed.cut_s is None:
+        return ""
+    if span.attributes.get(HANDLER_REACHED) is False and not status_code_name(span.attributes):
+        return "its servicer was never reached, which is all that the server knows"
+    if probed.keeps_open or _length_s(span) >= probed.cut_s * RACE_RATIO:
         return ""
     return f"its server was done in {_length_s(span) * 1e3:.3g} ms, before the cut"
 

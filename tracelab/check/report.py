@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from clients.screen.tables import Column, PlainTable
-from tracelab.check.judge import Finding
+from tracelab.check.judge import Finding, Verdict
 
-MARKS: Final = {"true": "✔", "wrong": "✘", "unknown": "?", "not tried": "-"}
+MARKS: Final[dict[Verdict, str]] = {"true": "✔", "wrong": "✘", "unknown": "?", "not tried": "-"}
 _TITLES: Final = ("method", "ending", "on the wire", "", "its span says")
 
 

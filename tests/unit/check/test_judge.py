@@ -45,7 +45,7 @@ def server(code: str, *, failed: bool = False, ms: float = 90.0) -> Span:
 
 
 def probed(ending: Ending, code: str, cut_s: float | None = None, duration_s: float = 0.1) -> Probed:
-    return Probed(METHOD, ending, TRACE, code, "", 1, duration_s, 0.0, cut_s)
+    return Probed(METHOD, ending, TRACE, code, "", 0, duration_s, 0.0, cut_s)
 
 
 ANSWERED = probed(Ending.ANSWER, "OK")
@@ -120,6 +120,16 @@ def test_a_server_that_was_done_before_the_cut_is_not_blamed() -> None:
     finding = judge(CANCELLED, trace(server("OK", ms=20)))
 
     assert (finding.verdict, finding.note) == ("unknown", "its server was done in 20 ms, before the cut")
+
+
+def test_a_call_that_was_cut_early_may_have_reached_nobody() -> None:
+    early = probed(Ending.CANCEL, "CANCELLED", 0.01, 0.011)
+    unreached = replace(server(""), attributes={"tracelab.rpc.handler_reached": False})
+
+    assert judge(early, trace()).note == "its server may not have heard of it"
+    assert judge(replace(early, response_count=1), trace()).verdict == "wrong"
+    assert judge(EXPIRED, trace(unreached)).verdict == "unknown"
+    assert judge(ANSWERED, trace(unreached)).verdict == "wrong"
 
 
 def test_a_server_that_waited_for_a_request_may_say_nothing_and_may_not_say_ok() -> None:
