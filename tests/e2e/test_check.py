@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clients.discovery.probes import accepts_connections
 from tests.conformance import node_sender
 from tests.e2e.lab_process import Lab, environment
 from tests.e2e.outsiders import hello_folder, started, with_tls
@@ -121,6 +124,25 @@ def test_a_server_in_node_goes_through_run_and_call_and_check(lab: Lab, folder: 
     assert set(verdicts(found, "answer").values()) == {"true"}
     assert verdicts(found)["CountDown", "deadline"] == "wrong"
     assert verdicts(found)["NoSuchMethod", "unknown method"] == "wrong"
+
+
+def test_a_backend_is_started_where_the_server_exports_to(folder: Path, tmp_path: Path) -> None:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {
+        "PATH": os.environ["PATH"],
+        "NODE_PATH": str(node_sender.installed() / "node_modules"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    words = ["node", "--require", "./tracing.cjs", "greeter_server.cjs", "--port", "0"]
+    called = ("--proto", str(folder / "hello.proto"), "--method", 'Greeter/SayHello={"name": "Ana"}')
+    with started(words, folder, environ, "elsewhere") as greeter:
+        _, found = checked(Lab(tmp_path / "home"), greeter.address, "--otlp", str(port), *called)
+
+    assert verdicts(found, "answer") == {("SayHello", "answer"): "true"}
+    assert not accepts_connections(f"127.0.0.1:{port}"), "it ended with the check"
 
 
 def test_a_server_whose_spans_do_not_come_is_told_what_to_set(lab: Lab, folder: Path) -> None:
