@@ -23,7 +23,8 @@ Every kind of RPC and every way it can end, told by the untouched `opentelemetry
 the synchronous one with its pool of threads. What happened is known from
 witnesses that use no telemetry: what the servicer wrote down, what the caller received, and the clock around it.
 
-This page is made by `python -m tracelab.truth.document` from a real run; a test runs the matrix again and compares.
+This page is made by `python -m tracelab.truth.document` from a real run; a test runs the matrix again and compares,
+on CPython 3.11 and, where there is one, on 3.13, which say the same.
 `./lab truth` prints it, `./lab truth deadline` shows one ending as two waterfalls with the witness between.
 
 ✔ true · ✘ wrong, and why · ? the side cannot know, and says nothing · ∞ the call hangs under this instrumentation
