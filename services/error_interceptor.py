@@ -104,7 +104,10 @@ class _Ending(CallScope):
             case grpc.aio.AbortError():
                 self._finished(self._set_code() or grpc.StatusCode.UNKNOWN)
             case DomainError():
-                self._finished(error.code, error.reason)
+                if self._interceptor.api.is_cancelled(self._context):  # nobody hears what it raises any more
+                    self._finished(self._interceptor.cancel_code(self._context))
+                else:
+                    self._finished(error.code, error.reason)
                 await self._interceptor.answer_refusal(self._context, error)
             case Exception():
                 self._finished(grpc.StatusCode.INTERNAL, "INTERNAL")

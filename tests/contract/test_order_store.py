@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -174,19 +174,33 @@ async def test_a_page_never_skips_an_order_that_was_being_made(store: OrderStore
     assert sorted(seen) == list(range(40))
 
 
-@pytest.mark.parametrize("adapter", ["memory", "postgresql of threads"])
-def test_threads_that_create_at_once_get_an_order_and_a_position_each(
-    request: pytest.FixtureRequest, adapter: str
-) -> None:
-    place = Place("" if adapter == "memory" else request.getfixturevalue("postgres").url, "sync")
-    with ThreadPoolExecutor(8) as threads, ExitStack() as closing:
-        stores = order_stores(place)
-        store = finish(finish(stores.__aenter__())())
-        closing.callback(lambda: finish(stores.__aexit__(None, None, None)))
-        made = list(threads.map(lambda number: finish(store.create(OrderDraft("a", number))), range(200)))
-        page = finish(store.page(0, 1_000))
+@pytest.fixture(params=["memory", "postgresql of threads"])
+def shared_store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
+    """A store for many threads, whose clock lets others run in the middle of a create."""
+
+    def slow_clock() -> int:
+        threading.Event().wait(0.002)
+        return 1_000
+
+    stores = order_stores(Place.of(request))
+    make = finish(stores.__aenter__())
+    yield finish(make(clock=slow_clock))
+    finish(stores.__aexit__(None, None, None))
+
+
+def test_threads_that_create_at_once_get_an_order_and_a_position_each(shared_store: OrderStore) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda number: finish(shared_store.create(OrderDraft("a", number))), range(100)))
+    page = finish(shared_store.page(0, 1_000))
     positions = [created.record.position for created in made]
     assert sorted(set(positions)) == sorted(positions)
     assert [record.order_id for record in page.records] == [
         created.record.order_id for created in sorted(made, key=lambda created: created.record.position)
     ]
+
+
+def test_threads_that_repeat_a_request_at_once_get_one_order(shared_store: OrderStore) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: finish(shared_store.create(OrderDraft("a", 1), "r-1")), range(8)))
+    assert len({created.record.order_id for created in made}) == 1
+    assert [created.is_new for created in made].count(True) == 1

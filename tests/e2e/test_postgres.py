@@ -65,9 +65,10 @@ def listed(stub: user_pb2_grpc.UserServiceStub) -> list[user_pb2.User]:
             return users
 
 
-def test_the_demo_proves_its_trace_and_every_statement_is_a_span_in_it(tmp_path: Path, database: str) -> None:
+@pytest.mark.parametrize("api", ["aio", "sync"])
+def test_the_demo_proves_its_trace_and_every_statement_is_a_span_in_it(tmp_path: Path, database: str, api: str) -> None:
     lab = Lab(tmp_path / "home")
-    result = lab.json("demo", "--ports", "auto", "--no-wait", LAB_STORE_URL=database)
+    result = lab.json("demo", "--ports", "auto", "--no-wait", "--api", api, LAB_STORE_URL=database)
     assert (result["proof"], result["services"]) == ("full", ["demo", "order", "report", "user"])
     (store,) = (tmp_path / "home").glob("runs/*/telemetry.sqlite")
     trace = lab.json("trace", result["trace_id"], "--store", str(store))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -105,6 +107,20 @@ async def test_a_deadline_is_no_error_line(shop: Shop, kind: str) -> None:
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     (line,) = await finished(shop, kind)
     assert (line["level"], line["status_code"]) == ("info", "DEADLINE_EXCEEDED")
+    assert [each for each in shop.telemetry.lines() if each["level"] in {"error", "critical"}] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_a_servicer_refuses_once_its_call_is_over_is_not_how_the_call_ended(shop: Shop, kind: str) -> None:
+    async def refuse_too_late(context: Context) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await shop.api.event().wait()
+        await raise_domain_error(context)
+
+    error = await ending(shop, refuse_too_late, kind, timeout_s=0.2)
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    (line,) = await finished(shop, kind)
+    assert (line["status_code"], "reason" in line) == ("DEADLINE_EXCEEDED", False)
     assert [each for each in shop.telemetry.lines() if each["level"] in {"error", "critical"}] == []
 
 

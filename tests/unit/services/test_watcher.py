@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NoOpTracer
 
+from generated import order_pb2
+from services.grpc_api.stepping import finish
+from services.grpc_api.threads import ThreadApi
 from services.order_tracking import MAX_WAITING_ACKNOWLEDGEMENTS, OrderChange, OrderTracker, Watcher
 from services.stores.ports import OrderRecord, OrderStatus
 
@@ -87,12 +93,48 @@ async def test_an_error_comes_before_everything_else() -> None:
         await watcher.next()
 
 
+def test_a_subscription_that_comes_after_its_stream_has_ended_leaves_nothing_behind() -> None:
+    tracker = OrderTracker(NoOpTracer(), api=ThreadApi())
+    sent: SimpleQueue[Any] = SimpleQueue()
+
+    async def requests() -> Any:
+        while True:
+            yield sent.get()
+
+    stream = tracker.track(requests())
+    sent.put(order_pb2.TrackOrdersRequest(subscribe=order_pb2.OrderSelection(user_id="u-1")))
+    assert finish(anext(stream)).WhichOneof("event") == "acknowledged"
+    (reader,) = [thread for thread in threading.enumerate() if thread.name == "track-orders-requests"]
+    finish(stream.aclose())
+    sent.put(order_pb2.TrackOrdersRequest(subscribe=order_pb2.OrderSelection(user_id="u-2")))
+    reader.join(20.0)
+    assert not reader.is_alive()
+    assert not tracker._by_user
+
+
+def test_writers_in_many_threads_lose_no_change_and_no_watcher_misses_one() -> None:
+    tracker = OrderTracker(NoOpTracer(), queue_size=10_000, api=ThreadApi())
+    over = threading.Event()
+
+    async def requests() -> Any:
+        yield order_pb2.TrackOrdersRequest(subscribe=order_pb2.OrderSelection(user_id="u-1"))
+        over.wait(20.0)
+
+    stream = tracker.track(requests())
+    assert finish(anext(stream)).WhichOneof("event") == "acknowledged"
+    with ThreadPoolExecutor(8) as writers:
+        for number in range(1_000):
+            writers.submit(tracker.publish, change(number))
+        seen = {finish(anext(stream)).changed.order.order_id for _ in range(1_000)}
+    over.set()
+    finish(stream.aclose())
+    assert len(seen) == 1_000
+
+
 async def test_publishing_to_stuck_watchers_is_one_step() -> None:
     tracker = OrderTracker(NoOpTracer(), queue_size=2)
 
     async def requests() -> Any:
-        from generated import order_pb2
-
         yield order_pb2.TrackOrdersRequest(subscribe=order_pb2.OrderSelection(user_id="u-1"))
         await asyncio.Event().wait()
 
