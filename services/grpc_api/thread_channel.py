@@ -1,11 +1,17 @@
-"""A synchronous channel with the face of grpc.aio's: what is awaited of its calls blocks the thread."""
+"""A synchronous channel with the face of grpc.aio's: what is awaited of its calls blocks the thread.
+
+A thread in a blocking call cannot be woken, but no call begins for one that is over: who works for nobody ends there.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Self
 
 import grpc
+
+from services.grpc_api.thread_calls import current_call
 
 
 class ThreadChannel:
@@ -21,6 +27,7 @@ class ThreadChannel:
         multi_callable = self._channel.unary_unary(*arguments, **options)
 
         async def call(request: Any, **details: Any) -> Any:
+            _check_wanted()
             return multi_callable(request, **details)
 
         return call
@@ -28,11 +35,22 @@ class ThreadChannel:
     def unary_stream(self, *arguments: Any, **options: Any) -> Callable[..., Any]:
         """Return a multi-callable whose answers are iterated asynchronously."""
         multi_callable = self._channel.unary_stream(*arguments, **options)
-        return lambda request, **details: _Responses(multi_callable(request, **details))
+
+        def call(request: Any, **details: Any) -> _Responses:
+            _check_wanted()
+            return _Responses(multi_callable(request, **details))
+
+        return call
 
     async def close(self) -> None:
         """Close the channel; calls that it has in flight end CANCELLED."""
         self._channel.close()
+
+
+def _check_wanted() -> None:
+    served = current_call.get()
+    if served is not None and served.is_over:
+        raise asyncio.CancelledError
 
 
 class _Responses:

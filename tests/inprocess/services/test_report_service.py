@@ -253,5 +253,27 @@ async def test_a_deadline_that_passes_ends_the_call_and_those_behind(shop: Shop)
     assert finished == ["DEADLINE_EXCEEDED"]
 
 
+async def test_once_a_caller_has_left_no_further_call_is_made_for_it(shop: Shop) -> None:
+    for number in range(5):
+        await shop.user(f"user{number}")
+    page_of, asked, released = shop.order_store.page, threading.Event(), shop.api.event()
+
+    async def slow_page(*arguments: object) -> object:
+        asked.set()
+        await released.wait()
+        return await page_of(*arguments)  # type: ignore[arg-type]  # passes on whatever it got
+
+    shop.order_store.page = slow_page  # type: ignore[assignment, method-assign]  # holds the first call
+    request = report_pb2.TopUsersRequest(strategy=report_pb2.TOP_USERS_STRATEGY_SEQUENTIAL)
+    ranking = shop.reports.TopUsers(request, timeout=TIMEOUT_S)
+    await asyncio.to_thread(asked.wait, TIMEOUT_S)
+    ranking.cancel()
+    with refused():  # on the same connection: once it is answered, the cancel has arrived
+        await shop.reports.GetUserReport(report_pb2.GetUserReportRequest(), timeout=TIMEOUT_S)
+    released.set()
+    assert await eventually_async(lambda: _codes_of(shop, "ReportService/TopUsers")) == ["CANCELLED"]
+    assert len(await eventually_async(lambda: _codes_of(shop, "OrderService/ListOrders"))) == 1
+
+
 async def _codes_of(shop: Shop, method: str) -> list[str]:
     return [line["status_code"] for line in shop.events("rpc.finished") if str(line["rpc_method"]).endswith(method)]
