@@ -342,7 +342,7 @@ def test_a_done_callback_runs_in_no_other_calls_trace(stock: Stock) -> None:
     assert seen != [of_first.trace_id]
 
 
-@fails("Y13", whose="grpcio 1.85.1")
+@fails("Y13", whose="grpcio 1.85")
 def test_the_time_remaining_of_a_call_without_a_deadline_is_none_as_its_documentation_says() -> None:
     seen: list[float | None] = []
 
