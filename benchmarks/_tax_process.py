@@ -25,6 +25,7 @@ from otel.instrument import Telemetry, TelemetrySettings, configure
 
 STREAM_MESSAGES = 20
 CALL_TIMEOUT_S = 30.0
+HAND_OVER_S = 0.6  # core does so every half second
 LOOPBACK = "127.0.0.1:0"
 NO_REUSE = [("grpc.so_reuseport", 0)]
 
@@ -136,7 +137,12 @@ async def _answer_commands(
 
 
 def flush(telemetry: Telemetry) -> None:
-    """Export the spans and log records so far; metrics go their own slow way, once a minute."""
+    """Export the spans and log records so far; metrics go their own slow way, once a minute.
+
+    What gRPC's core still has is waited for, since handing it over is part of its price.
+    """
+    if telemetry.settings.grpc_metrics:
+        time.sleep(HAND_OVER_S)
     for provider in (telemetry.providers.tracer_provider, telemetry.providers.logger_provider):
         if isinstance(provider, (TracerProvider, LoggerProvider)):
             provider.force_flush()

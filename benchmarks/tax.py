@@ -77,17 +77,27 @@ VARIANTS: Final = (
     Variant("corrected, everything on", {"LAB_INSTRUMENTATION": "corrected", **_LINES}),
     Variant("corrected, sampled out", {"LAB_INSTRUMENTATION": "corrected", **_TRACES, **_OFF}),
 )
+EVERYTHING: Final = {"LAB_INSTRUMENTATION": "corrected", **_LINES}
+# The price of what gRPC's core counts, and beside it the same thing twice: what differs there is the machine.
+GRPC_METRICS_VARIANTS: Final = (
+    Variant("bare", {"LAB_INSTRUMENTATION": "off", **_NO_EXPORT}),
+    Variant("everything on", EVERYTHING),
+    Variant("everything on, again", EVERYTHING),
+    Variant("everything and gRPC metrics", {**EVERYTHING, "LAB_GRPC_METRICS": "true"}),
+)
 LOADS: Final = (
     Load("unary", 1, 300),
     Load("unary", 8, 600),
     Load("streaming", 1, 100),
     Load("streaming", 8, 160),
 )
-# What has to be cheaper than what, in the same run.
-AGAINST_STOCK: Final = {
+# What is set against what, in the same run: of the first three each has to be cheaper.
+AGAINST: Final = {
     "corrected": "stock",
     "corrected, everything on": "stock + logs",
     "corrected, sampled out": "stock, sampled out",
+    "everything on, again": "everything on",
+    "everything and gRPC metrics": "everything on",
 }
 
 
@@ -197,11 +207,11 @@ def _process(api: Api, *arguments: str, environ: Mapping[str, str] | None = None
 
 
 def rows(runs: Sequence[Run], seed: int) -> list[Row]:
-    """Every variant but bare under every load as ratios to bare, then ours as ratios to stock's."""
+    """Every variant but bare under every load as ratios to bare, then those of `AGAINST` as ratios to another."""
     loads = dict.fromkeys(run.load for run in runs)
     names = dict.fromkeys(run.variant for run in runs)
     pairs = [(name, "bare") for name in names if name != "bare"]
-    pairs += [(ours, stock) for ours, stock in AGAINST_STOCK.items() if {ours, stock} <= names.keys()]
+    pairs += [(name, other) for name, other in AGAINST.items() if {name, other} <= names.keys()]
     return [_row(runs, load, name, baseline, seed) for load in loads for name, baseline in pairs]
 
 
@@ -264,14 +274,14 @@ def report_json(runs: Sequence[Run], table: Sequence[Row], seed: int, blocks: in
 
 
 def print_rows(table: Sequence[Row]) -> None:
-    """Print the ratios, a block of lines for each load and baseline; of ours to stock's also whether CPU is below 1."""
+    """Print the ratios, a block of lines for each load and baseline; over another variant also whether CPU is below 1."""
     for load in dict.fromkeys(row.load for row in table):
         over_bare = [row for row in table if row.load == load and row.baseline == "bare"]
-        over_stock = [row for row in table if row.load == load and row.baseline != "bare"]
+        over_another = [row for row in table if row.load == load and row.baseline != "bare"]
         _print_block(f"{load}, over bare", [(row.variant, row, "") for row in over_bare])
-        verdicts = [(f"{row.variant} / {row.baseline}", row, _verdict(row.cpu)) for row in over_stock]
+        verdicts = [(f"{row.variant} / {row.baseline}", row, _verdict(row.cpu)) for row in over_another]
         if verdicts:
-            _print_block(f"{load}, ours over stock's", verdicts)
+            _print_block(f"{load}, over another in the same blocks", verdicts)
 
 
 def _print_block(heading: str, lines: Sequence[tuple[str, Row, str]]) -> None:
@@ -297,11 +307,13 @@ def main() -> NoReturn:
     parser.add_argument("--blocks", type=int, default=30, help="blocks to measure (default 30, at least 8)")
     parser.add_argument("--seed", type=int, default=1, help="orders the runs and draws the bootstrap")
     parser.add_argument("--api", choices=get_args(Api), default="aio", help="which of gRPC's two APIs (default aio)")
+    parser.add_argument("--grpc-metrics", action="store_true", help="the price of what gRPC's core counts alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write runs, environment and rows")
     arguments = parser.parse_args()
     if arguments.blocks < MIN_BLOCKS:
         parser.error(f"--blocks: {arguments.blocks} is fewer than {MIN_BLOCKS}, too few for an interval")
-    runs = measure(VARIANTS, LOADS, arguments.blocks, arguments.seed, arguments.api)
+    variants = GRPC_METRICS_VARIANTS if arguments.grpc_metrics else VARIANTS
+    runs = measure(variants, LOADS, arguments.blocks, arguments.seed, arguments.api)
     table = rows(runs, arguments.seed)
     print(f"ratios with 95 % intervals, {arguments.api}, {arguments.blocks} blocks, seed {arguments.seed}")
     print_rows(table)

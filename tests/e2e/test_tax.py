@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import pytest
 
-from benchmarks.tax import LOADS, VARIANTS, Api, measure
+from benchmarks.tax import GRPC_METRICS_VARIANTS, LOADS, VARIANTS, Api, measure
 
 
 @pytest.mark.parametrize("api", ["aio", "sync"])
 def test_every_variant_is_measured_once_per_block_and_load(api: Api) -> None:
     loads = [dataclasses.replace(load, calls=load.concurrency) for load in LOADS]
     variants = [variant for variant in VARIANTS if variant.name in {"bare", "stock + logs", "corrected, everything on"}]
+    if sys.platform == "linux":
+        variants.append(GRPC_METRICS_VARIANTS[-1])
 
     runs = measure(variants, loads, blocks=2, seed=1, api=api)
 

@@ -6,7 +6,17 @@ import json
 
 import pytest
 
-from benchmarks.tax import LOADS, VARIANTS, Row, Run, print_rows, ratio_of_sums, report_json, rows
+from benchmarks.tax import (
+    GRPC_METRICS_VARIANTS,
+    LOADS,
+    VARIANTS,
+    Row,
+    Run,
+    print_rows,
+    ratio_of_sums,
+    report_json,
+    rows,
+)
 
 MS = 1_000_000
 
@@ -93,6 +103,17 @@ def test_ours_is_set_against_stock_in_the_same_blocks(
 
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "corrected / stock" in line)
     assert line.endswith(f"  {verdict}")
+
+
+def test_the_price_of_grpcs_own_metrics_stands_beside_the_same_thing_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    twice = {"everything on": 10, "everything on, again": 10, "everything and gRPC metrics": 12}
+    measured = [run(variant, block, ms) for variant, ms in {"bare": 5, **twice}.items() for block in range(8)]
+
+    print_rows(rows(measured, seed=1))
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if " / everything on " in line]
+    assert [line.split()[-1] for line in lines] == ["undecided", "dearer"]
+    assert {variant.name for variant in GRPC_METRICS_VARIANTS} == {"bare", *twice}
 
 
 def test_the_benchmark_has_the_variants_and_loads_of_its_specification() -> None:
