@@ -274,7 +274,7 @@ def report_json(runs: Sequence[Run], table: Sequence[Row], seed: int, blocks: in
 
 
 def print_rows(table: Sequence[Row]) -> None:
-    """Print the ratios, a block of lines for each load and baseline; over another variant also whether CPU is below 1."""
+    """Print the ratios, a block of lines for each load and baseline; and whether CPU is below another's."""
     for load in dict.fromkeys(row.load for row in table):
         over_bare = [row for row in table if row.load == load and row.baseline == "bare"]
         over_another = [row for row in table if row.load == load and row.baseline != "bare"]
