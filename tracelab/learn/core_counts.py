@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Final
@@ -36,7 +35,6 @@ async def core_counts(
     providers = lab.telemetry.providers
 
     def read(query: TraceQuery) -> Mapping[str, int]:
-        gc.collect()  # a call's bytes and status are counted when its object is freed
         if isinstance(providers.meter_provider, MeterProvider):
             providers.meter_provider.force_flush()
         aggregate, factor = ("rate", WHOLE_HOUR_S) if is_histogram else ("sum", 1.0)
