@@ -198,7 +198,7 @@ function coreLine(core, side) {
     parts.push(
       h("span", { class: attempts > calls ? "mt-more" : "" }, `${count(attempts, "attempt")} of ${count(calls, "call")}`),
     );
-  if (wireBytes !== null && messageBytes !== null) {
+  if (wireBytes !== null && messageBytes) {
     const what = side === "made" ? "requests" : "responses";
     parts.push(h("span", {}, `${what}: ${grouped(wireBytes)} B on the wire for ${grouped(messageBytes)} B of messages`));
   }

@@ -173,3 +173,12 @@ def test_a_service_has_the_colour_that_the_terminal_gives_it(ask: Ask) -> None:
     assert ask(f"{names!r}.map((name) => m.serviceClass(name))") == [
         f"service-{4 + zlib.crc32(name.encode()) % 6}" for name in names
     ]
+
+
+def test_what_core_counted_is_joined_by_method_and_unknown_where_it_is_not_stored(ask: Ask) -> None:
+    attempts = "{stepS: 60, series: [{attributes: {'grpc.method': 'a/B'}, values: [3]}]}"
+    calls = "{stepS: 60, series: [{attributes: {'rpc.method': 'a/B'}, values: [1 / 60]}]}"
+
+    found = ask(f"[...m.readCore({{attempts: {attempts}, calls: {calls}, wire: null, messages: null}})]")
+
+    assert found == [["a/B", {"attempts": 3, "calls": 1, "wireBytes": None, "messageBytes": None}]]
