@@ -29,6 +29,7 @@ import generated
 from generated import order_pb2, report_pb2, user_pb2
 from otel.instrument import SettingsError, Telemetry, TelemetrySettings, configure
 from otel.instrument.loopback import bypass_proxies
+from otel.instrument.runtime_metrics import observe_process, watch_event_loop
 from services.admission import Admission
 from services.binding import BindError, bind, write_ready_file
 from services.error_interceptor import ErrorInterceptor
@@ -164,12 +165,31 @@ def open_channel(telemetry: Telemetry, address: str, options: ServingOptions, ap
 
 async def serve(service: Service, options: ServingOptions, telemetry: Telemetry, api: Api) -> None:
     """Serve until a stop signal or, if so wished, the end of standard input, then stop gracefully. Main thread only."""
-    async with api.stop_request() as stop, running(service, options, telemetry, api) as server:
+    async with (
+        api.stop_request() as stop,
+        running(service, options, telemetry, api) as server,
+        _watched(telemetry, api),
+    ):
         if options.ready_file is not None:
             write_ready_file(options.ready_file, server.address)
         if options.until_stdin_ends:
             stop_at_end_of_stdin(stop.ask)
         await stop.wait()
+
+
+@asynccontextmanager
+async def _watched(telemetry: Telemetry, api: Api) -> AsyncIterator[None]:
+    """Measure the interpreter and, where there is one, the event loop while the block runs, if the settings say so."""
+    if not telemetry.settings.runtime_metrics:
+        yield
+        return
+    observe_process(telemetry.providers.meter_provider)
+    watching = api.start(watch_event_loop(telemetry.meter), "event-loop-lag") if api.name == "aio" else None
+    try:
+        yield
+    finally:
+        if watching is not None:
+            await watching.cancel()
 
 
 def run(

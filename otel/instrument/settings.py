@@ -30,7 +30,8 @@ class TelemetrySettings:
 
     `instrumentation`: our corrected interceptors, the untouched library, or none. `message_events` is the most message
     events that a stream's span gets in each direction. `grpc_metrics` records what gRPC's core counts, too, and beside
-    it the bytes of messages before their compression. `log_file` is rotated at `log_file_bytes`, `log_file_count`
+    it the bytes of messages before their compression; `runtime_metrics` what a service's interpreter, event loop and
+    threads do. `log_file` is rotated at `log_file_bytes`, `log_file_count`
     files in all. Values of `baggage_keys` found in baggage become attributes of spans and logs, cut at
     `baggage_value_chars`. `quiet_export` says nothing when nobody listens. Calls to `untraced_services` leave no span.
     `cache_loggers` freezes structlog's configuration at a logger's first use: right for a process, wrong for tests.
@@ -41,6 +42,7 @@ class TelemetrySettings:
     logs_as_span_events: bool = False
     message_events: int = 0
     grpc_metrics: bool = False
+    runtime_metrics: bool = False
     log_file: Path | None = None
     log_to_stdout: bool = True
     log_level: str = "info"
@@ -62,7 +64,7 @@ class TelemetrySettings:
         log_to_stdout: bool = True,
         quiet_export: bool = False,
     ) -> TelemetrySettings:
-        """Read `LAB_INSTRUMENTATION`, `LAB_LOGS_AS_SPAN_EVENTS`, `LAB_MESSAGE_EVENTS` and `LAB_GRPC_METRICS`.
+        """Read `LAB_INSTRUMENTATION`, `LAB_LOGS_AS_SPAN_EVENTS`, `LAB_MESSAGE_EVENTS` and `LAB_*_METRICS`.
 
         Called by a `main()` only. An unset or empty variable means its default. Raises SettingsError with the sentence
         for the person.
@@ -73,6 +75,7 @@ class TelemetrySettings:
             logs_as_span_events=_flag(environ, "LAB_LOGS_AS_SPAN_EVENTS"),
             message_events=_count(environ, "LAB_MESSAGE_EVENTS"),
             grpc_metrics=_flag(environ, "LAB_GRPC_METRICS"),
+            runtime_metrics=_flag(environ, "LAB_RUNTIME_METRICS"),
             log_file=log_file,
             log_to_stdout=log_to_stdout,
             quiet_export=quiet_export,

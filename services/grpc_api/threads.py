@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 import grpc
 
 from otel.instrument import Telemetry
+from otel.instrument.runtime_metrics import MeasuredThreadPool
 from services.behaviors import Context
 from services.fault_forwarding import sync_fault_forwarders
 from services.grpc_api.ports import Background, ChannelOptions, Event, StopRequest
@@ -100,7 +101,9 @@ class ThreadApi:
         max_concurrent_calls: int,
     ) -> grpc.aio.Server:
         """Fulfil `Api.server`."""
-        pool = ThreadPoolExecutor(max_concurrent_calls + STREAM_THREADS, thread_name_prefix="call")
+        size = max_concurrent_calls + STREAM_THREADS
+        is_measured = telemetry.settings.runtime_metrics
+        pool = MeasuredThreadPool(telemetry.meter, size, "call") if is_measured else ThreadPoolExecutor(size, "call")
         traced = [*telemetry.sync.server_interceptors(), ThreadInterceptor(interceptors)]
         server = grpc.server(pool, interceptors=traced, options=list(channel_options))
         return cast("grpc.aio.Server", ThreadServer(server, pool))

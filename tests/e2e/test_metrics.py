@@ -48,7 +48,7 @@ def test_calls_are_counted_with_their_failures_and_lead_to_their_traces(tmp_path
 @pytest.mark.skipif(sys.platform != "linux", reason="grpcio-observability is made for Linux alone")
 def test_a_call_that_was_retried_twice_shows_three_attempts(tmp_path: Path) -> None:
     lab = Lab(tmp_path / "home")
-    grpc_metrics = {"LAB_GRPC_METRICS": "true"}
+    grpc_metrics = {"LAB_GRPC_METRICS": "true", "LAB_RUNTIME_METRICS": "true"}
     options = StackOptions(home=lab.home, ports="auto", only=("backend", "user"), allow_faults=True)
     with Stack.start(options, {**environment(lab.home), **INTERVAL, **grpc_metrics}):
         fault = f"{LIST_USERS}:status=UNAVAILABLE:times=2"
@@ -71,4 +71,6 @@ def test_a_call_that_was_retried_twice_shows_three_attempts(tmp_path: Path) -> N
         }
         (calls,) = lab.json("metrics", "rpc.client.call.duration")["groups"]
         assert (round(calls["count"]), round(calls["attempt_count"])) == (1, 3)
+        stored = {metric["name"] for metric in lab.json("metrics", "--service", "user")["metrics"]}
+        assert {"cpython.gc.collections", "process.memory.usage", "tracelab.event_loop.lag"} <= stored
         assert "gRPC counted 3 attempts for 1 call of UserService/ListUsers by cli" in lab.run("trace", "last").stdout

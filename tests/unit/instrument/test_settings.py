@@ -16,10 +16,12 @@ def test_an_empty_environment_means_the_defaults() -> None:
 def test_every_variable_is_read() -> None:
     environ = {"LAB_INSTRUMENTATION": "Stock", "LAB_LOGS_AS_SPAN_EVENTS": "TRUE", "LAB_MESSAGE_EVENTS": "16"}
 
-    settings = TelemetrySettings.from_environ("user", {**environ, "LAB_GRPC_METRICS": "true"})
+    settings = TelemetrySettings.from_environ(
+        "user", {**environ, "LAB_GRPC_METRICS": "true", "LAB_RUNTIME_METRICS": "true"}
+    )
 
     assert (settings.instrumentation, settings.logs_as_span_events, settings.message_events) == ("stock", True, 16)
-    assert settings.grpc_metrics
+    assert (settings.grpc_metrics, settings.runtime_metrics) == (True, True)
 
 
 @pytest.mark.parametrize(
