@@ -1,4 +1,4 @@
-"""gRPC's own metrics, counted by its C core: attempts, bytes on the wire, the status that really went out (gRFC A66).
+"""gRPC's own metrics, counted by its C core: attempts, bytes on the wire, the statuses that a server sent (gRFC A66).
 
 `grpcio-observability` hands them to Python; it exists for Linux alone. Off by default, for two reasons besides the
 price: what it does at a hand-over would stop a busy grpc.aio process for good (see `_without_bytecode`, `_Collector`),
