@@ -28,6 +28,7 @@ COMPLETION_VARIABLE: Final = "_LAB_COMPLETE"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and give its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read when grpc is imported: its core writes past every setting
     if any(name.lower().endswith("_proxy") for name in os.environ):
         from otel.instrument.loopback import bypass_proxies  # slow to load, and seldom needed
 
@@ -124,7 +125,7 @@ def _invoke(words: list[str]) -> int:
 
 
 def _take_common_options(words: list[str]) -> tuple[list[str], str]:
-    """Take out the options that mean the same everywhere: `--no-color`, `--quiet`, and `--output FILE`.
+    """Take out the options that mean the same everywhere: `--no-color`, `--quiet`, `--certs DIR`, `--output FILE`.
 
     They go no further than a `--`, and a command that hands its words on (`test`, `bench`) keeps them.
     """
@@ -139,6 +140,8 @@ def _take_common_options(words: list[str]) -> tuple[list[str], str]:
             os.environ["NO_COLOR"] = "1"
         elif word == "--quiet":
             output.be_quiet()
+        elif word == "--certs" or word.startswith("--certs="):
+            _take_certificates(word.removeprefix("--certs=") if "=" in word else next(mine, ""))
         elif word == "--output" or word.startswith("--output="):
             file = word.removeprefix("--output=") if "=" in word else next(mine, "")
             if not file:
@@ -146,6 +149,15 @@ def _take_common_options(words: list[str]) -> tuple[list[str], str]:
         else:
             kept.append(word)
     return _json_last(kept) + words[end:], file
+
+
+def _take_certificates(folder: str) -> None:
+    """Let this command, and what it starts, speak mTLS by the files of one folder, as `lab certs` makes it."""
+    from otel.tls.try_out import CertificateFolder
+
+    if not folder:
+        raise errors.WrongUsageError("--certs is missing its folder", "./lab certs makes one")
+    os.environ.update(CertificateFolder(Path(folder)).check().variables)
 
 
 def _json_last(words: list[str]) -> list[str]:

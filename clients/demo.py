@@ -22,6 +22,7 @@ from clients.telemetry import client_telemetry
 from generated import order_pb2, report_pb2, user_pb2
 from otel.instrument import Telemetry
 from otel.instrument.loopback import bypass_proxies
+from otel.tls.files import NO_TLS, TlsFiles
 
 USERS: Final = {"Alice": "alice@example.com", "Bob": "bob@example.com"}
 ORDERS: Final = (("Alice", 4000), ("Alice", 3500), ("Bob", 8000))
@@ -45,7 +46,10 @@ class DemoRun:
 
 
 async def run_demo(
-    telemetry: Telemetry, addresses: Mapping[str, str], say: Callable[[str], None] = lambda _: None
+    telemetry: Telemetry,
+    addresses: Mapping[str, str],
+    say: Callable[[str], None] = lambda _: None,
+    tls: TlsFiles = NO_TLS,
 ) -> DemoRun:
     """Make the demo's calls, each a trace of its own, and `say` each line as it is known. Raises AioRpcError.
 
@@ -57,7 +61,7 @@ async def run_demo(
         lines.append(line)
         say(line)
 
-    async with ServiceStubs(telemetry, addresses) as stubs:
+    async with ServiceStubs(telemetry, addresses, tls) as stubs:
         users = await _create_users(stubs)
         tell(f"Users created: [{', '.join(users)}]")
         await _create_orders(stubs, users)
@@ -129,7 +133,9 @@ def main() -> int:
         endpoints = find_endpoints(os.environ)
         telemetry = client_telemetry("demo", os.environ, home, endpoints.otlp.address)
         try:
-            run = run_until_signal(run_demo(telemetry, endpoints.addresses, lambda line: print(line, flush=True)))
+            run = run_until_signal(
+                run_demo(telemetry, endpoints.addresses, lambda line: print(line, flush=True), endpoints.tls)
+            )
         finally:
             telemetry.shutdown()
         print(_link(run, endpoints.otlp.address, endpoints.query.address), file=sys.stderr)

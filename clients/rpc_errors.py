@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from clients.errors import Report
+from otel.tls.reasons import CLIENT_HINT, reason_for_client
 
 _UNREACHED: Final = re.compile(
     r"failed to connect to all addresses.*?ip\w*:(?P<address>\S+):\s.*?(?P<why>[^:]+)$", re.DOTALL
@@ -30,6 +31,8 @@ def rpc_report(error: BaseException) -> Report | None:
         return None
     reason, fields = _details(error)
     code = error.code()
+    if code is grpc.StatusCode.UNAVAILABLE and not reason and (why := _not_secured(error)):
+        return Report(f"{code.name}: no secure call was possible: {why}", CLIENT_HINT)
     words = [f"{code.name}: {_unreached(error) or _said(error, has_fields=bool(fields))}"]
     if reason:
         words.append(f"({reason})")
@@ -51,6 +54,11 @@ def _unreached(error: grpc.aio.AioRpcError) -> str:
     """Say in few words that nobody answers at an address; "" for any other failure."""
     found = _UNREACHED.search(error.details() or "")
     return f"nothing answers at {found['address']} ({found['why'].strip().lower()})" if found else ""
+
+
+def _not_secured(error: grpc.aio.AioRpcError) -> str:
+    """Say what TLS failed at, or that it may be what is missing; "" where it is not about TLS."""
+    return reason_for_client(error.details() or "")
 
 
 def _details(error: grpc.aio.AioRpcError) -> tuple[str, list[str]]:

@@ -14,18 +14,24 @@ import generated
 from clients.call_traces import CallTraces
 from generated import order_pb2_grpc, report_pb2_grpc, user_pb2_grpc
 from otel.instrument import Telemetry
+from otel.tls.credentials import channel_credentials
+from otel.tls.files import NO_TLS, TlsFiles
 
 SERVICE_CONFIG_FILE = Path(generated.__file__).with_name("service_config.json")
 MOST_RECEIVED_BYTES = 64 * 1024 * 1024  # a page of orders with long notes is larger than gRPC's 4 MiB
 
 
 class ServiceStubs:
-    """One client's stubs. Belongs to the event loop that enters it, and closes its channels when it leaves."""
+    """One client's stubs. Belongs to the event loop that enters it, and closes its channels when it leaves.
 
-    def __init__(self, telemetry: Telemetry, addresses: Mapping[str, str]) -> None:
+    Raises TlsError for files that TLS can't be spoken with.
+    """
+
+    def __init__(self, telemetry: Telemetry, addresses: Mapping[str, str], tls: TlsFiles = NO_TLS) -> None:
         self.traces = CallTraces()
         self._telemetry = telemetry
         self._addresses = addresses
+        self._credentials = channel_credentials(tls)
         self._channels: list[grpc.aio.Channel] = []
 
     @cached_property
@@ -57,8 +63,8 @@ class ServiceStubs:
             ("grpc.service_config", SERVICE_CONFIG_FILE.read_text(encoding="utf-8")),
             ("grpc.max_receive_message_length", MOST_RECEIVED_BYTES),
         ]
-        channel = self._telemetry.insecure_channel(
-            self._addresses[service], options=options, interceptors=self.traces.interceptors()
+        channel = self._telemetry.channel(
+            self._addresses[service], self._credentials, options=options, interceptors=self.traces.interceptors()
         )
         self._channels.append(channel)
         return channel

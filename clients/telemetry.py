@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from otel.instrument import Telemetry, TelemetrySettings, configure
+from otel.tls.files import TlsFiles, let_exporters_dial
 
 
 def client_telemetry(
@@ -20,6 +21,7 @@ def client_telemetry(
     if is_certain:
         environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = otlp_endpoint
     environ.setdefault("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_endpoint)
+    let_exporters_dial(environ, TlsFiles.from_environ(environ))
     environ.setdefault("GRPC_VERBOSITY", "NONE")
     # An export that is given up after our logging has closed would be printed by logging's last resort.
     logging.getLogger("opentelemetry").addHandler(logging.NullHandler())

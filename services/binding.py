@@ -11,6 +11,9 @@ from pathlib import Path
 
 import grpc
 
+from otel.tls.files import NO_TLS, TlsFiles
+from services.transport_security import open_port
+
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -22,13 +25,14 @@ class BindError(Exception):
         self.hint = hint
 
 
-def bind(server: grpc.aio.Server, host: str, port: int) -> str:
+def bind(server: grpc.aio.Server, host: str, port: int, tls: TlsFiles = NO_TLS) -> str:
     """Bind a server to one port (0: a free one) and return the address at which clients on this machine reach it.
 
-    Raises BindError. The server must have been made with `grpc.so_reuseport` off, else a second one binds silently.
+    Raises BindError and TlsError. The server must have been made with `grpc.so_reuseport` off, else a second one binds
+    silently.
     """
     try:
-        bound_port = server.add_insecure_port(_joined(host, port))
+        bound_port = open_port(server, _joined(host, port), tls)
     except RuntimeError:
         raise _bind_error(host, port) from None
     return _joined(WILDCARD_HOSTS.get(host, host), bound_port)

@@ -22,9 +22,14 @@ from types import MappingProxyType
 from typing import Any
 
 import grpc
+import structlog
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
+from otel.tls.reasons import reason_for_client
+
+log = structlog.get_logger()
 
 MAX_LISTED_VIOLATIONS = 16  # a status travels in trailers, and clients refuse those past 8 KiB
 MAX_QUOTED_CHARACTERS = 64  # for the same reason a refused value is cut
@@ -196,7 +201,13 @@ def passing_on(service: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:  # of either API
+        if reason := reason_for_client(_details_of(error)):
+            log.warning("tls.failed", service=service, reason=reason)
         raise UpstreamError(service, error) from error
+
+
+def _details_of(error: grpc.RpcError) -> str:
+    return str(error.details() or "") if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else ""
 
 
 def error_info_of(error: Any) -> error_details_pb2.ErrorInfo | None:

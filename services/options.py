@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NoReturn, TypeAlias
 
+from otel.tls.files import HELP, NO_TLS, OPTIONS, TlsFiles
 from services.admission import DEFAULT_MAX_CONCURRENT_CALLS
 
 ChannelOption: TypeAlias = tuple[str, str | int]
@@ -27,6 +28,7 @@ class ServingOptions:
 
     `max_concurrent_calls` bounds the calls in hand. `grace_s` is how long calls in flight may go on after a stop was
     asked for. `until_stdin_ends` asks for one when standard input ends, too: when whoever holds its other end is gone.
+    `tls` is for its port and for its channels.
     """
 
     host: str = "127.0.0.1"
@@ -40,6 +42,7 @@ class ServingOptions:
     max_concurrent_calls: int = DEFAULT_MAX_CONCURRENT_CALLS
     api: ApiName = "aio"
     until_stdin_ends: bool = False
+    tls: TlsFiles = NO_TLS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -99,6 +102,8 @@ def parse_options(
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="append log lines to this file too")
     parser.add_argument("--ready-file", type=Path, metavar="FILE", help="write pid and address here once serving")
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends, too")
+    for name, option in OPTIONS.items():
+        parser.add_argument(option, type=Path, dest=f"tls_{name}", metavar="FILE", help=HELP[name])
     parsed = parser.parse_args(arguments)
     return ServingOptions(
         host=parsed.host,
@@ -111,6 +116,7 @@ def parse_options(
         until_stdin_ends=parsed.until_stdin_ends,
         max_concurrent_calls=parsed.max_concurrent_calls,
         api=parsed.api,
+        tls=TlsFiles(**{name: getattr(parsed, f"tls_{name}") for name in OPTIONS}),
     )
 
 

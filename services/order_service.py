@@ -12,7 +12,9 @@ from contextlib import aclosing
 from functools import partial
 
 if __name__ == "__main__":
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read when grpc is imported: silences core's lines on stderr
+    from otel.tls.core_lines import choose_verbosity
+
+    choose_verbosity(os.environ, sys.argv)  # read when grpc is imported
 
 import grpc
 import structlog

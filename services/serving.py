@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from generated import order_pb2, report_pb2, user_pb2
 from otel.instrument import SettingsError, Telemetry, TelemetrySettings, configure
 from otel.instrument.loopback import bypass_proxies
 from otel.instrument.runtime_metrics import observe_process, watch_event_loop
+from otel.tls.credentials import channel_credentials
+from otel.tls.files import TlsError, TlsFiles, let_exporters_dial
 from services.admission import Admission
 from services.binding import BindError, bind, write_ready_file
 from services.error_interceptor import ErrorInterceptor
@@ -44,6 +46,7 @@ from services.reflection import enable_reflection
 from services.stop_gate import StopGate, stop_gracefully
 from services.stopping import stop_at_end_of_stdin
 from services.stores.ports import StoreOpeningError
+from services.transport_security import refusals_told, warn_of_reach
 from services.witness import Witness, WitnessFileError, WitnessInterceptor
 
 __all__ = ["RunningServer", "Service", "ServingOptions", "Telemetry", "open_channel", "run", "running", "serve"]
@@ -104,7 +107,8 @@ async def running(
 ) -> AsyncIterator[RunningServer]:
     """Serve until the block ends, then stop gracefully; telemetry stays open.
 
-    Raises BindError if the port can't be had. Must not be entered inside a span: every call would start in its context.
+    Raises BindError if the port can't be had, and TlsError for files that TLS can't be spoken with. Must not be entered
+    inside a span: every call would start in its context.
     """
     with ExitStack() as closing:
         errors, gate = ErrorInterceptor(service.domain, api), StopGate(Admission(options.max_concurrent_calls), api)
@@ -119,7 +123,8 @@ async def running(
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         enable_reflection(server, (*service.service_names, health_name))
-        address = bind(server, options.host, options.port)
+        address = bind(server, options.host, options.port, options.tls)
+        warn_of_reach(options.host, options.tls)
         await server.start()
         for name in service.service_names:
             await health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -159,6 +164,7 @@ def open_channel(telemetry: Telemetry, address: str, options: ServingOptions, ap
         telemetry,
         address,
         _merged(defaults, options.channel_options),
+        credentials=channel_credentials(options.tls),
         forwards_faults=options.allow_faults and is_untraced,
     )
 
@@ -202,6 +208,22 @@ def run(
     """Be a service's `main()`: options, telemetry, `serve_service` until it returns, flush. Return the exit code."""
     options = parse_options(name, default_port, arguments, environ)
     bypass_proxies(environ)
+    try:
+        options = replace(options, tls=options.tls.or_else(TlsFiles.from_environ(environ)).check())
+    except TlsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    let_exporters_dial(environ, options.tls)
+    with refusals_told(options.tls):
+        return _run(name, serve_service, options, environ)
+
+
+def _run(
+    name: str,
+    serve_service: Callable[[ServingOptions, Telemetry, Mapping[str, str], Api], Coroutine[Any, Any, None]],
+    options: ServingOptions,
+    environ: Mapping[str, str],
+) -> int:
     try:
         telemetry = configure(TelemetrySettings.from_environ(name, environ, log_file=options.log_file))
     except SettingsError as error:

@@ -82,6 +82,7 @@ _BEHAVES: Final = (
 )
 _WORK: Final = (
     Command("test", "tracelab.commands.test", "all the checks and tests; words after it go to pytest", True),
+    Command("certs", "tracelab.commands.certs", "make a private authority and certificates, to try TLS"),
     Command("stubs", "tracelab.commands.stubs", "make generated/ from proto/"),
     Command("bench", "tracelab.commands.bench", "run a benchmark", True),
     Command("chaos", "tracelab.commands.chaos", "do harm to real processes and count what was promised"),
@@ -112,7 +113,7 @@ Examples:
   lab trace last                            show the newest trace
 """
 _COMMON: Final = """\
-Everywhere: --help, --json, --no-color, --quiet, --output FILE.
+Everywhere: --help, --json, --no-color, --quiet, --output FILE, --certs DIR.
 lab COMMAND --help shows a command's own examples.
 Without arguments on a terminal, lab shows the menu of the services.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Final
 
 from clients.discovery.defaults import DEFAULT_PORTS, LOOPBACK, MODULES
 from clients.discovery.probes import accepts_connections, service_serves
+from otel.tls.files import TlsFiles
 from tracelab.stack.command_lines import ROOT
 
 _TEXT: Final = """\
@@ -52,7 +54,11 @@ def _running(service: str) -> str:
     address = f"{LOOPBACK}:{DEFAULT_PORTS[service]['grpc']}"
     if not accepts_connections(address):
         return ""
-    what = f"{service} already runs" if service_serves(address) else "another program listens"
+    what = (
+        f"{service} already runs"
+        if service_serves(address, tls=TlsFiles.from_environ(os.environ))
+        else "another program listens"
+    )
     return f"{what} at {address}; ./lab status shows what runs, ./lab down stops it"
 
 

@@ -55,7 +55,7 @@ def call(calls: Callable[[ServiceStubs], Awaitable[T]], faults: Sequence[str] | 
     if faults:
         _refuse_vain_faults(endpoints)
     telemetry = client_telemetry("cli", os.environ, endpoints.home, endpoints.otlp.address)
-    stubs = ServiceStubs(telemetry, endpoints.addresses)
+    stubs = ServiceStubs(telemetry, endpoints.addresses, endpoints.tls)
 
     async def run() -> T:
         if faults:

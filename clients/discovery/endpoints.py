@@ -14,6 +14,7 @@ from typing import Final, Literal
 from clients.discovery import probes
 from clients.discovery.defaults import ADDRESS_VARIABLES, BACKEND, DEFAULT_PORTS, LOOPBACK, SERVICES
 from clients.discovery.stack_record import ProcessRecord, StackRecord, read_record
+from otel.tls.files import NO_TLS, TlsFiles
 
 Source = Literal["environment", "stack", "usual port"]
 
@@ -34,7 +35,7 @@ class Endpoints:
     """Where each service, the OTLP endpoint and the query API are expected, by what was said and recorded.
 
     Nothing here has been asked whether it answers: `probe_endpoints` does that. `record` has the processes that live,
-    `died` the names and pids of those that ended without being stopped by us.
+    `died` the names and pids of those that ended without being stopped by us. `tls` is what they are asked with.
     """
 
     home: Path
@@ -43,6 +44,7 @@ class Endpoints:
     query: Endpoint
     record: StackRecord | None
     died: Mapping[str, int] = field(default_factory=dict)
+    tls: TlsFiles = NO_TLS
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -83,6 +85,7 @@ def find_endpoints(environ: Mapping[str, str], home: Path | None = None) -> Endp
         query=_query_endpoint(environ, record),
         record=record,
         died={p.name: p.pid for p in everything.processes if p.name not in living} if everything else {},
+        tls=TlsFiles.from_environ(environ),
     )
 
 
@@ -90,10 +93,11 @@ def probe_endpoints(endpoints: Endpoints) -> ReachableEndpoints:
     """Ask everything at once whether it answers; a closed port costs about a millisecond."""
     with ThreadPoolExecutor(max_workers=len(SERVICES) + 2) as pool:
         services = {
-            name: pool.submit(probes.service_serves, endpoint.address) for name, endpoint in endpoints.services.items()
+            name: pool.submit(probes.service_serves, endpoint.address, tls=endpoints.tls)
+            for name, endpoint in endpoints.services.items()
         }
         otlp = pool.submit(probes.accepts_connections, probes.address_of(endpoints.otlp.address))
-        query = pool.submit(probes.query_answers, endpoints.query.address)
+        query = pool.submit(probes.query_answers, endpoints.query.address, tls=endpoints.tls)
         return ReachableEndpoints(
             services=frozenset(name for name, answer in services.items() if answer.result()),
             otlp=otlp.result(),
@@ -135,8 +139,9 @@ def _otlp_endpoint(environ: Mapping[str, str], record: StackRecord | None) -> En
             return Endpoint(environ[variable], "environment", variable)
     backend = _recorded(record, BACKEND)
     if backend:
-        return Endpoint(f"http://{backend.addresses['otlp_grpc']}", "stack")
-    return Endpoint(f"http://{LOOPBACK}:{DEFAULT_PORTS[BACKEND]['otlp_grpc']}", "usual port")
+        return Endpoint(f"{backend.scheme}://{backend.addresses['otlp_grpc']}", "stack")
+    scheme = TlsFiles.from_environ(environ).scheme
+    return Endpoint(f"{scheme}://{LOOPBACK}:{DEFAULT_PORTS[BACKEND]['otlp_grpc']}", "usual port")
 
 
 def _query_endpoint(environ: Mapping[str, str], record: StackRecord | None) -> Endpoint:
@@ -145,5 +150,6 @@ def _query_endpoint(environ: Mapping[str, str], record: StackRecord | None) -> E
         return Endpoint(named, "environment", "LAB_QUERY_URL")
     backend = _recorded(record, BACKEND)
     if backend:
-        return Endpoint(f"http://{backend.addresses['query']}", "stack")
-    return Endpoint(f"http://{LOOPBACK}:{DEFAULT_PORTS[BACKEND]['query']}", "usual port")
+        return Endpoint(f"{backend.scheme}://{backend.addresses['query']}", "stack")
+    scheme = TlsFiles.from_environ(environ).scheme
+    return Endpoint(f"{scheme}://{LOOPBACK}:{DEFAULT_PORTS[BACKEND]['query']}", "usual port")

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from otel.tls.contexts import client_context
+from otel.tls.files import NO_TLS, TlsFiles
+
 HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"  # HealthCheckResponse(status=SERVING), encoded
 ASKS_FOR_TOKEN: Final = b"this backend asks for its token"
@@ -17,13 +20,21 @@ QUERY_PORTS: Final = {"http": 80, "https": 443}
 _PATH_CHARACTERS: Final = "/%:@!$&'()*+,;=~"
 
 
-def service_serves(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
-    """Whether gRPC health at `address` says SERVING. Cheap where nobody listens: gRPC is not even loaded."""
+def service_serves(address: str, timeout_s: float = PROBE_TIMEOUT_S, tls: TlsFiles = NO_TLS) -> bool:
+    """Whether gRPC health at `address` says SERVING. Cheap where nobody listens: gRPC is not even loaded.
+
+    With `tls` as a client's files it is asked by TLS. Raises TlsError.
+    """
     if not accepts_connections(address, timeout_s):
         return False
     import grpc  # slow to load, and not needed where nobody listens
 
-    channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+    from otel.tls.credentials import channel_credentials
+
+    options, credentials = [("grpc.use_local_subchannel_pool", 1)], channel_credentials(tls)
+    channel = (
+        grpc.secure_channel(address, credentials, options) if credentials else grpc.insecure_channel(address, options)
+    )
     try:
         check = channel.unary_unary(HEALTH_CHECK, request_serializer=bytes, response_deserializer=bytes)
         answer: bytes = check(b"", timeout=timeout_s, wait_for_ready=True)
@@ -34,26 +45,27 @@ def service_serves(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
         channel.close()
 
 
-def query_answers(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
+def query_answers(url: str, timeout_s: float = PROBE_TIMEOUT_S, tls: TlsFiles = NO_TLS) -> bool:
     """Whether a query API of Jaeger's kind answers at `url`; one of ours that asks for its token does."""
-    return any(sign in (_answer(url, "/api/v3/services", timeout_s) or b"") for sign in (b"services", ASKS_FOR_TOKEN))
+    answer = _answer(url, "/api/v3/services", timeout_s, tls) or b""
+    return any(sign in answer for sign in (b"services", ASKS_FOR_TOKEN))
 
 
-def storage_error(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
+def storage_error(url: str, timeout_s: float = PROBE_TIMEOUT_S, tls: TlsFiles = NO_TLS) -> str:
     """Why our backend at `url` can't store what it is sent; empty where it can, and where another kind answers."""
     try:
-        answer = json.loads(_answer(url, "/api/lab/status", timeout_s) or b"{}")
+        answer = json.loads(_answer(url, "/api/lab/status", timeout_s, tls) or b"{}")
         return str(answer["storage"]["error"])
     except (ValueError, KeyError, TypeError):
         return ""
 
 
-def status_answers(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
+def status_answers(address: str, timeout_s: float = PROBE_TIMEOUT_S, tls: TlsFiles = NO_TLS) -> bool:
     """Whether our backend at `address` says that it is up."""
-    return _answer(f"http://{address}", "/status", timeout_s) is not None
+    return _answer(f"{tls.scheme}://{address}", "/status", timeout_s, tls) is not None
 
 
-def _answer(url: str, path: str, timeout_s: float) -> bytes | None:
+def _answer(url: str, path: str, timeout_s: float, tls: TlsFiles = NO_TLS) -> bytes | None:
     """The first MiB of what is answered with status 200, or with 401; None else."""
     try:
         parts = urlsplit(url)
@@ -62,9 +74,12 @@ def _answer(url: str, path: str, timeout_s: float) -> bytes | None:
         return None
     if not host:
         return None
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
-        connection = kind(host, port, timeout=timeout_s)
+        connection = (
+            http.client.HTTPSConnection(host, port, timeout=timeout_s, context=client_context(tls))
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(host, port, timeout=timeout_s)
+        )
     except http.client.InvalidURL:
         return None
     try:

@@ -16,12 +16,21 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """One process: `addresses` by purpose (`grpc`, or `otlp_grpc`, `otlp_http` and `query`), each `host:port`."""
+    """One process: `addresses` by purpose (`grpc`, or `otlp_grpc`, `otlp_http` and `query`), each `host:port`.
+
+    `tls` says whether it speaks TLS there.
+    """
 
     name: str
     pid: int
     addresses: Mapping[str, str]
     log_file: str
+    tls: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its URLs."""
+        return "https" if self.tls else "http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ def write_record(path: Path, record: StackRecord) -> None:
         "started_time": record.started_time,
         "store": record.store,
         "processes": [
-            {"name": p.name, "pid": p.pid, "addresses": dict(p.addresses), "log_file": p.log_file}
+            {"name": p.name, "pid": p.pid, "addresses": dict(p.addresses), "log_file": p.log_file, "tls": p.tls}
             for p in record.processes
         ],
     }
@@ -99,4 +108,5 @@ def remove_processes(path: Path, pids: Iterable[int]) -> None:
 
 
 def _process(entry: Mapping[str, Any]) -> ProcessRecord:
-    return ProcessRecord(str(entry["name"]), int(entry["pid"]), dict(entry["addresses"]), str(entry["log_file"]))
+    addresses, tls = dict(entry["addresses"]), bool(entry.get("tls", False))
+    return ProcessRecord(str(entry["name"]), int(entry["pid"]), addresses, str(entry["log_file"]), tls)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import datetime as dt
 import gc
 import json
 import math
@@ -20,12 +21,18 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from otel.backend.api.host_check import is_loopback
+if __name__ == "__main__":
+    from otel.tls.core_lines import choose_verbosity
+
+    choose_verbosity(os.environ, sys.argv)  # read when grpc is imported
+
 from otel.backend.errors import HostError, PortInUseError, StoreRefusedError
 from otel.backend.log_output import configure_logging
 from otel.backend.ports import Retention
 from otel.backend.runner import Backend, BackendOptions
 from otel.backend.stores.opening import MEMORY, open_store
+from otel.tls.files import HELP, OPTIONS, TlsError, TlsFiles
+from otel.tls.reach import is_loopback
 
 EXIT_USAGE = 2
 EXIT_PORT_IN_USE = 3
@@ -57,6 +64,9 @@ def main() -> int:
     except HostError as error:
         print(f"error: --host: {error}\nhint: use --host 127.0.0.1", file=sys.stderr)
         return EXIT_USAGE
+    except TlsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
     except TokenError as error:
         print(f"error: {VARIABLE}: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -77,6 +87,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         jaeger_ui=arguments.jaeger_ui,
         cors_origins=tuple(arguments.cors_origin),
         query_token=_query_token(os.environ),
+        tls=_tls(arguments),
     )
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
@@ -87,6 +98,12 @@ async def _serve(arguments: argparse.Namespace) -> None:
             _warn_if_open(options)
             _tell_ready(backend, arguments.ready_file, store.set_aside)
             await stopping.wait()
+
+
+def _tls(arguments: argparse.Namespace) -> TlsFiles:
+    """The files that options and environment name, checked. Raises TlsError."""
+    named = TlsFiles(**{name: getattr(arguments, f"tls_{name}") for name in OPTIONS if name != "ca"})
+    return named.or_else(TlsFiles.from_environ(os.environ)).check()
 
 
 def _query_token(environ: Mapping[str, str]) -> str:
@@ -131,12 +148,17 @@ def _stop_at_end_of_stdin(stopping: asyncio.Event) -> None:
 
 
 def _warn_if_open(options: BackendOptions) -> None:
-    """Say that whoever reaches another address than loopback reads everything, where no token is asked for."""
+    """Say what others could read at another address than loopback, and that a certificate has expired."""
     import structlog
 
     if not (is_loopback(options.host) or options.query_token):
         sentence = f"whoever reaches it reads everything; {VARIABLE} asks readers for a token"
         structlog.get_logger("otel.backend").warning("backend.open", host=options.host, reason=sentence)
+    if not (is_loopback(options.host) or options.tls.serves):
+        sentence = f"whoever is in between reads and changes telemetry; {OPTIONS['certificate']} speaks TLS"
+        structlog.get_logger("otel.backend").warning("backend.plaintext", host=options.host, reason=sentence)
+    if sentence := options.tls.expired_sentence(dt.datetime.now(dt.UTC)):
+        structlog.get_logger("otel.backend").warning("tls.expired", reason=sentence)
 
 
 def _tell_ready(backend: Backend, ready_file: Path | None, set_aside: Path | None) -> None:
@@ -178,6 +200,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ORIGIN",
         help="a web origin that may send OTLP over HTTP; may be repeated",
     )
+    for name, option in OPTIONS.items():
+        if name != "ca":  # it calls nobody
+            parser.add_argument(option, type=Path, dest=f"tls_{name}", metavar="FILE", help=HELP[name])
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="write log lines here, not to standard output")
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends, too")
     parser.add_argument("--ready-file", type=Path, metavar="FILE", help="written once everything listens")

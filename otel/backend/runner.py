@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import grpc.aio
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -23,6 +26,10 @@ from otel.backend.ports import TelemetryStore, Written
 from otel.backend.receivers.otlp_grpc import otlp_server
 from otel.backend.receivers.otlp_http import otlp_http_app
 from otel.backend.receivers.requests import Submission
+from otel.tls.contexts import server_context
+from otel.tls.core_lines import handshake_failures
+from otel.tls.files import NO_TLS, TlsFiles
+from otel.tls.refusals import RefusalLog
 
 # Requests in flight get this long when the backend stops; what was accepted is stored in any case.
 STOP_GRACE_S = 2.0
@@ -33,7 +40,7 @@ LISTEN_BACKLOG = 128
 class BackendOptions:
     """Where a backend listens and what it serves; port 0 picks a free one.
 
-    With a `query_token`, the query API and the page answer only those who bring it.
+    With a `query_token`, the query API and the page answer only those who bring it. `tls` is for all three ports.
     """
 
     host: str = "127.0.0.1"
@@ -44,13 +51,15 @@ class BackendOptions:
     jaeger_ui: Path | None = None
     cors_origins: Sequence[str] = ()
     query_token: str = field(default="", repr=False)
+    tls: TlsFiles = NO_TLS
 
 
 class Backend:
     """Runs the embedded backend over a store, which stays the caller's to close.
 
     Use it as an async context manager; it serves once entered. PortInUseError where a port is taken, HostError where
-    the host is not this machine's. All of it belongs to the event loop that entered it.
+    the host is not this machine's, TlsError for files that TLS can't be spoken with. All of it belongs to the event
+    loop that entered it.
     """
 
     def __init__(self, store: TelemetryStore, options: BackendOptions | None = None) -> None:
@@ -60,6 +69,7 @@ class Backend:
         self._ingest = Ingest(store, self._announce)
         self._running = contextlib.AsyncExitStack()
         self._addresses: dict[str, str] = {}
+        self._refusals = RefusalLog(structlog.get_logger("otel.backend").warning)
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -69,17 +79,21 @@ class Backend:
     @property
     def otlp_endpoint(self) -> str:
         """The URL for OTEL_EXPORTER_OTLP_ENDPOINT, gRPC."""
-        return f"http://{self._addresses['otlp_grpc']}"
+        return f"{self._scheme}://{self._addresses['otlp_grpc']}"
 
     @property
     def otlp_http_endpoint(self) -> str:
         """The URL that `/v1/traces` is added to."""
-        return f"http://{self._addresses['otlp_http']}"
+        return f"{self._scheme}://{self._addresses['otlp_http']}"
 
     @property
     def query_url(self) -> str:
         """The URL of the query API and the page, base path included."""
-        return f"http://{self._addresses['query']}{self._options.base_path}"
+        return f"{self._scheme}://{self._addresses['query']}{self._options.base_path}"
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self._options.tls.serves else "http"
 
     async def __aenter__(self) -> Self:
         """Bind every port, then serve."""
@@ -113,6 +127,8 @@ class Backend:
         app.state.ingest_counts = lambda: self._ingest.counts
         self._ingest.start()
         self._running.push_async_callback(self._ingest.stop)
+        if options.tls.serves:  # before gRPC begins, which writes a line of its own
+            self._running.enter_context(handshake_failures(self._refusals.failed))
         server = otlp_server(self._ingest)
         self._addresses["otlp_grpc"] = self._bind_grpc(server)
         await server.start()
@@ -132,6 +148,7 @@ class Backend:
                 server_header=False,
                 ws="none",
                 timeout_graceful_shutdown=round(STOP_GRACE_S),
+                ssl_context_factory=self._tls_context if self._options.tls.serves else None,
             )
         )
         serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -145,6 +162,9 @@ class Backend:
         await asyncio.wait((started, serving), return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             await serving
+
+    def _tls_context(self, _config: object, _default: object) -> ssl.SSLContext:
+        return server_context(self._options.tls, self._refusals.failed)
 
     def _bind(self, name: str, port: int, option: str) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._options.host else socket.AF_INET
@@ -169,17 +189,22 @@ class Backend:
         return bound
 
     def _bind_grpc(self, server: object) -> str:
-        import grpc.aio
-
         assert isinstance(server, grpc.aio.Server)
         # gRPC would say on standard error what the caller is about to say better.
         if self._options.otlp_grpc_port:
             self._bind("otlp_grpc", self._options.otlp_grpc_port, "--otlp-grpc-port").close()
         try:
-            port = server.add_insecure_port(_address(self._options.host, self._options.otlp_grpc_port))
+            port = self._open_grpc(server, _address(self._options.host, self._options.otlp_grpc_port))
         except RuntimeError as error:
             raise PortInUseError(self._options.otlp_grpc_port, "--otlp-grpc-port") from error
         return _address(self._options.host, port)
+
+    def _open_grpc(self, server: grpc.aio.Server, address: str) -> int:
+        if not self._options.tls.serves:
+            return server.add_insecure_port(address)
+        from otel.tls.credentials import server_credentials
+
+        return server.add_secure_port(address, server_credentials(self._options.tls))
 
     def _announce(self, submissions: list[Submission], written: Written) -> None:
         logs = [part for submission in submissions for part in submission.logs]

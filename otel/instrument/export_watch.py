@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, Literal
 
+from otel.tls.reasons import reason_for_client
+
 Signal = Literal["spans", "logs", "metrics"]
 StateChange = Callable[[str, dict[str, str]], None]
 
@@ -59,6 +61,7 @@ class ExportWatch:
         self._lock = threading.Lock()
         self._on_change = on_change
         self._last_reason = ""
+        self._said_why = False
 
     def on_change(self, callback: StateChange) -> None:
         """Call `callback(event, facts)` at each change of state; `export.failed` or `export.recovered`."""
@@ -100,5 +103,10 @@ class ExportWatch:
         if not record.name.startswith(EXPORT_LOGGERS):
             return False
         if record.levelno >= logging.WARNING:
-            self._last_reason = record.getMessage()[:REASON_CHARS]
+            said = record.getMessage()
+            why = reason_for_client(said)
+            # What the exporter makes of it afterwards is vaguer.
+            self._said_why = bool(why) or (self._said_why and bool(self._last_reason))
+            if why or not self._said_why:
+                self._last_reason = (why or said)[:REASON_CHARS]
         return True

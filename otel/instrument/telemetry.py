@@ -154,19 +154,36 @@ class Telemetry:
         interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
     ) -> grpc.aio.Channel:
         """Open a traced channel without TLS; `interceptors` run inside the tracing. Needs a running loop."""
-        if self.settings.instrumentation == "corrected" and not interceptors:
-            return tracing.traced_channel(
-                grpc.aio.insecure_channel(target, list(options), compression),
-                target,
-                self.providers.tracer_provider,
-                self._filter,
-                meter_provider=self.providers.meter_provider,
-                message_events=self.settings.message_events,
-                message_sizes=self.settings.grpc_metrics,
-                log_exception=self.log_exception,
-            )
-        return grpc.aio.insecure_channel(
-            target, list(options), compression, [*self.client_interceptors(target), *interceptors]
+        return self.channel(target, options=options, compression=compression, interceptors=interceptors)
+
+    def channel(
+        self,
+        target: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        *,
+        options: CHANNEL_OPTIONS = (),
+        compression: grpc.Compression | None = None,
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+    ) -> grpc.aio.Channel:
+        """Open a traced channel with TLS as `credentials` say, without them in the clear; `interceptors` as there."""
+        traces_itself = self.settings.instrumentation == "corrected" and not interceptors
+        outside = [] if traces_itself else [*self.client_interceptors(target), *interceptors]
+        opened = (
+            grpc.aio.insecure_channel(target, list(options), compression, outside)
+            if credentials is None
+            else grpc.aio.secure_channel(target, credentials, list(options), compression, outside)
+        )
+        if not traces_itself:
+            return opened
+        return tracing.traced_channel(
+            opened,
+            target,
+            self.providers.tracer_provider,
+            self._filter,
+            meter_provider=self.providers.meter_provider,
+            message_events=self.settings.message_events,
+            message_sizes=self.settings.grpc_metrics,
+            log_exception=self.log_exception,
         )
 
     def server_stopping(self, grace_s: float = 0.0) -> None:

@@ -5,6 +5,7 @@ Works on the embedded backend and on a Jaeger v2; what an engine leaves out, dou
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,8 +38,8 @@ _LOGS_HINT = "start one with ./lab up --only backend, or name another with LAB_L
 class TraceQuery:
     """Asks a trace backend. Synchronous, safe to share between threads; close it, or use it as context manager.
 
-    `logs_url` is where the log API is, if elsewhere; `token` goes to both. Every method raises QueryError, whose text
-    is for a person.
+    `logs_url` is where the log API is, if elsewhere; `token` and `tls` are for both. Every method raises
+    QueryError, whose text is for a person.
     """
 
     def __init__(
@@ -48,10 +49,11 @@ class TraceQuery:
         timeout_s: float = 10.0,
         *,
         token: str = "",
+        tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._client = make_client(query_url, timeout_s, transport, token)
+        self._client = make_client(query_url, timeout_s, transport, token, tls)
         self._traces = JsonEndpoint(query_url, self._client, _START_HINT)
         self._logs = JsonEndpoint(logs_url, self._client, _LOGS_HINT) if logs_url else self._traces
         self._clock = clock

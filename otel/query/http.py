@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,17 +11,26 @@ from urllib.parse import urlsplit
 import httpx
 
 from otel.query.errors import BackendUnreachableError, QueryRefusedError, UnreadableAnswerError
+from otel.tls.reasons import CLIENT_HINT, reason_for_client
 
 SIGN_IN_HINT = "LAB_QUERY_TOKEN holds it, for readers as for the backend"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def make_client(
-    url: str, timeout_s: float, transport: httpx.BaseTransport | None = None, token: str = ""
+    url: str,
+    timeout_s: float,
+    transport: httpx.BaseTransport | None = None,
+    token: str = "",
+    tls: ssl.SSLContext | None = None,
 ) -> httpx.Client:
-    """Make a client for `url`, which brings `token`; the environment's proxies are for other machines only."""
+    """Make a client for `url`, which brings `token`; the environment's proxies are for other machines only.
+
+    By https it trusts and shows what `tls` says, or trusts what httpx does.
+    """
     return httpx.Client(
         timeout=timeout_s,
+        verify=True if tls is None else tls,
         transport=transport,
         trust_env=_host(url) not in _LOOPBACK,
         follow_redirects=True,
@@ -45,9 +55,9 @@ class JsonEndpoint:
                 f"the trace backend at {self.url} did not answer within {_timeout_text(self._client)}", self._hint
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last of a host with an odd label
-            raise BackendUnreachableError(
-                f"no trace backend answers at {self.url} ({_reason(error)})", self._hint
-            ) from error
+            reason = _reason(error)
+            hint = CLIENT_HINT if reason_for_client(str(error)) else self._hint
+            raise BackendUnreachableError(f"no trace backend answers at {self.url} ({reason})", hint) from error
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         if response.status_code == httpx.codes.UNAUTHORIZED:
@@ -107,6 +117,8 @@ def _error_message(response: httpx.Response) -> str:
 
 def _reason(error: Exception) -> str:
     text = str(error).lower()
+    if reason := reason_for_client(text):
+        return reason
     if "refused" in text:
         return "connection refused"
     if "name or service not known" in text or "nodename" in text or "resolution" in text:

@@ -79,11 +79,17 @@ class AioApi:
         return stopping
 
     def channel(
-        self, telemetry: Telemetry, address: str, channel_options: ChannelOptions, *, forwards_faults: bool
+        self,
+        telemetry: Telemetry,
+        address: str,
+        channel_options: ChannelOptions,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        forwards_faults: bool,
     ) -> grpc.aio.Channel:
         """Fulfil `Api.channel`."""
         interceptors = fault_forwarders() if forwards_faults else ()
-        return telemetry.insecure_channel(address, options=channel_options, interceptors=interceptors)
+        return telemetry.channel(address, credentials, options=channel_options, interceptors=interceptors)
 
     @asynccontextmanager
     async def stop_request(self) -> AsyncIterator[StopRequest]:

@@ -88,9 +88,18 @@ class Api(Protocol):
         """Begin to stop a server of this API; when this returns core's shutdown has begun. Await the rest."""
 
     def channel(
-        self, telemetry: Telemetry, address: str, channel_options: ChannelOptions, *, forwards_faults: bool
+        self,
+        telemetry: Telemetry,
+        address: str,
+        channel_options: ChannelOptions,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        forwards_faults: bool,
     ) -> grpc.aio.Channel:
-        """Open a traced channel for stubs with the faces of grpc.aio; `forwards_faults` where no tracing does."""
+        """Open a traced channel for stubs with the faces of grpc.aio, in the clear without `credentials`.
+
+        `forwards_faults` where no tracing does.
+        """
 
     def stop_request(self) -> AbstractAsyncContextManager[StopRequest]:
         """Hear stop signals while the block runs. Main thread only."""

@@ -43,6 +43,7 @@ class ThreadServer:
         self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
         self.add_registered_method_handlers = server.add_registered_method_handlers
         self.add_insecure_port = server.add_insecure_port
+        self.add_secure_port = server.add_secure_port
 
     async def start(self) -> None:
         """Take calls."""
@@ -120,11 +121,17 @@ class ThreadApi:
         return rest()
 
     def channel(
-        self, telemetry: Telemetry, address: str, channel_options: ChannelOptions, *, forwards_faults: bool
+        self,
+        telemetry: Telemetry,
+        address: str,
+        channel_options: ChannelOptions,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        forwards_faults: bool,
     ) -> grpc.aio.Channel:
         """Fulfil `Api.channel`."""
         interceptors = sync_fault_forwarders() if forwards_faults else ()
-        channel = telemetry.sync.insecure_channel(address, options=channel_options, interceptors=interceptors)
+        channel = telemetry.sync.channel(address, credentials, options=channel_options, interceptors=interceptors)
         return cast("grpc.aio.Channel", ThreadChannel(channel))
 
     @asynccontextmanager

@@ -17,26 +17,28 @@ _OTEL = frozenset({"otel.analysis", "otel.instrument", "otel.query"})
 _COMPARE = "tracelab.compare"
 ARROWS: dict[str, frozenset[str]] = {
     "generated": frozenset(),
-    "services": frozenset({"generated", "otel.instrument"}),
+    "services": frozenset({"generated", "otel.instrument", "otel.tls"}),
     "clients.errors": frozenset(),
     "clients.screen": frozenset(),
-    "clients.discovery": frozenset({"clients.errors"}),
-    "clients": frozenset({"clients.discovery", "clients.errors", "clients.screen", "generated", "otel.instrument"}),
+    "clients.discovery": frozenset({"clients.errors", "otel.tls"}),
+    "clients": frozenset(
+        {"clients.discovery", "clients.errors", "clients.screen", "generated", "otel.instrument", "otel.tls"}
+    ),
     "clients.commands": frozenset({"clients", "clients.discovery", "clients.errors", "generated"}),
     # The one door from the seed's command line to the tool behind it.
     "clients.cli": frozenset(
-        {"clients", "clients.discovery", "clients.errors", "otel.instrument"}
+        {"clients", "clients.discovery", "clients.errors", "otel.instrument", "otel.tls"}
         | {"tracelab.command_table", "tracelab.menu"}
     ),
     "tracelab": frozenset(),
     "tracelab.service_config": frozenset({"generated"}),
     "tracelab.command_table": frozenset({"clients.errors"}),
-    "tracelab.stack": frozenset({"clients.discovery", "clients.errors"}),
-    "tracelab.menu": frozenset({"clients.discovery", "tracelab.stack"}),
+    "tracelab.stack": frozenset({"clients.discovery", "clients.errors", "otel.tls"}),
+    "tracelab.menu": frozenset({"clients.discovery", "otel.tls", "tracelab.stack"}),
     "tracelab.render": frozenset({"clients.screen", "otel.analysis", "otel.query"}),
     "tracelab.demo": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.analysis", "otel.query"}
-        | {"tracelab.render", "tracelab.stack"}
+        | {"otel.tls", "tracelab.render", "tracelab.stack"}
     ),
     "tracelab.truth": frozenset({"generated", "tracelab.stack"}) | _OTEL,
     f"{_COMPARE}.question": frozenset({"generated"}),
@@ -76,6 +78,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "tracelab.commands": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.viewer", "tracelab.demo"}
         | {
+            "otel.tls",
             "tracelab.chaos",
             "tracelab.check",
             "tracelab.learn",
@@ -90,9 +93,10 @@ ARROWS: dict[str, frozenset[str]] = {
     ),
     "otel": frozenset(),
     "otel.analysis": frozenset(),
-    "otel.query": frozenset({"otel.analysis"}),
-    "otel.instrument": frozenset(),
-    "otel.backend": frozenset({"otel.analysis", "otel.viewer"}),  # it serves the viewer's files
+    "otel.tls": frozenset(),
+    "otel.query": frozenset({"otel.analysis", "otel.tls"}),
+    "otel.instrument": frozenset({"otel.tls"}),
+    "otel.backend": frozenset({"otel.analysis", "otel.tls", "otel.viewer"}),  # it serves the viewer's files
     "otel.viewer": frozenset(),
 }
 # These start whole programs as a person would, so they may look at everything.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,10 +12,11 @@ import typer
 
 from clients.discovery.endpoints import find_endpoints
 from clients.discovery.probes import query_answers
-from clients.errors import FAILURE, Report, inert, print_report
+from clients.errors import FAILURE, Report, WrongUsageError, inert, print_report
 from clients.event_loop import run_until_signal
 from clients.output import console, note, print_json
 from clients.word_completion import one_of
+from otel.tls.files import NO_TLS, TlsFiles
 from tracelab.commands.options import JsonFlag
 
 if TYPE_CHECKING:
@@ -64,7 +66,10 @@ def call(
             "--protoset", metavar="FILE", exists=True, dir_okay=False, help="Its contract as a descriptor set."
         ),
     ] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS; the options below imply it.")] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Speak TLS; the options below imply it, and so does LAB_TLS_CA.")
+    ] = False,
+    plaintext: Annotated[bool, typer.Option("--plaintext", help="Speak no TLS, whatever LAB_TLS_CA says.")] = False,
     ca: Annotated[
         Path | None, typer.Option("--ca", metavar="FILE", exists=True, dir_okay=False, help="Whom to trust, PEM.")
     ] = None,
@@ -102,7 +107,14 @@ def call(
     from tracelab.own.target import compression_of, metadata_of, target_of
 
     options = CallOptions(timeout_s, metadata_of(metadata or ()), compression_of(compression))
-    target = target_of(address, tls=tls, ca=ca, cert=cert, key=key, server_name=server_name)
+    named = TlsFiles(certificate=cert, key=key, ca=ca)
+    if plaintext and (tls or server_name or named != NO_TLS):
+        raise WrongUsageError("--plaintext and the options of TLS exclude each other")
+    # The variables are for our own services and whoever trusts the same authority; what is typed stands alone.
+    if named == NO_TLS and not (tls or plaintext):
+        named = replace(TlsFiles.from_environ(os.environ), client_ca=None)
+        named = named if named.dials else NO_TLS
+    target = target_of(address, tls=tls, ca=named.ca, cert=named.certificate, key=named.key, server_name=server_name)
     contract = given_contract(proto or (), proto_path or (), protoset)
     asked = Asked(target, method, request_text(data, sys.stdin), options, contract)
     made = _Made(asked, as_json=as_json)
@@ -155,14 +167,18 @@ class _Made:
 
     def read_trace(self, wait_s: float) -> TraceReading | None:
         from otel.query import QueryError, TraceQuery
+        from otel.tls.contexts import client_context
         from tracelab.own.arrival import arrived_reading
 
         query_url = self._endpoints.query.address
-        if not (wait_s and self._trace_id and query_answers(query_url)):
+        if not (wait_s and self._trace_id and query_answers(query_url, tls=self._endpoints.tls)):
             return None
         try:
             with TraceQuery(
-                query_url, os.environ.get("LAB_LOGS_URL") or None, token=os.environ.get("LAB_QUERY_TOKEN", "")
+                query_url,
+                os.environ.get("LAB_LOGS_URL") or None,
+                token=os.environ.get("LAB_QUERY_TOKEN", ""),
+                tls=client_context(self._endpoints.tls),
             ) as query:
                 return arrived_reading(query, self._trace_id, wait_s)
         except QueryError as error:

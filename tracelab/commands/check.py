@@ -14,6 +14,8 @@ import typer
 from clients.errors import FAILURE, Report, WrongUsageError, inert, print_report
 from clients.event_loop import run_until_signal
 from clients.output import console, note, print_json
+from otel.tls.contexts import client_context
+from otel.tls.files import TlsFiles
 from tracelab.commands.options import JsonFlag
 
 if TYPE_CHECKING:
@@ -170,7 +172,8 @@ def _findings(probed: Sequence[Probed], backend: Backend, wait_s: float) -> list
     token = os.environ.get("LAB_QUERY_TOKEN", "")
     ids = [each.trace_id for each in probed if each.trace_id]
     note(f"waiting for the server's spans, at most {wait_s:g} s")
-    with TraceQuery(backend.query_url, os.environ.get("LAB_LOGS_URL") or None, token=token) as query:
+    logs_url, tls = os.environ.get("LAB_LOGS_URL") or None, client_context(TlsFiles.from_environ(os.environ))
+    with TraceQuery(backend.query_url, logs_url, token=token, tls=tls) as query:
         traces = arrived_traces(query, ids, probed[-1].trace_id, wait_s)
     return [judge(each, traces.get(each.trace_id)) for each in probed[:-1]]
 

@@ -18,6 +18,8 @@ from clients.output import note
 from otel.analysis.model import Trace
 from otel.analysis.reading import TraceReading
 from otel.query import TraceQuery, TraceSearch
+from otel.tls.contexts import client_context
+from otel.tls.files import TlsFiles
 from tracelab.stack import Stack, StackError, StackOptions
 from tracelab.stack.view import damage_notes
 
@@ -46,7 +48,10 @@ def opened(store: Path | None) -> Iterator[TraceQuery]:
     With neither a running backend nor a named one, the store of the last run is read.
     """
     endpoints = find_endpoints(os.environ)
-    if store is None and (endpoints.query.source == "environment" or query_answers(endpoints.query.address)):
+    # One that is named, or that runs and was started by us, says best itself why it does not answer.
+    if store is None and (
+        endpoints.query.source != "usual port" or query_answers(endpoints.query.address, tls=endpoints.tls)
+    ):
         with _query(endpoints.query.address) as query:
             yield query
         return
@@ -123,12 +128,17 @@ def _served_by(store: Path, endpoints: Endpoints) -> str:
         record = living_record(path)
         backend = record.process("backend") if record else None
         if record and backend and Path(record.store) == store.resolve():
-            return f"http://{backend.addresses['query']}"
+            return f"{backend.scheme}://{backend.addresses['query']}"
     return ""
 
 
 def _query(url: str) -> TraceQuery:
-    return TraceQuery(url, os.environ.get("LAB_LOGS_URL") or None, token=os.environ.get("LAB_QUERY_TOKEN", ""))
+    return TraceQuery(
+        url,
+        os.environ.get("LAB_LOGS_URL") or None,
+        token=os.environ.get("LAB_QUERY_TOKEN", ""),
+        tls=client_context(TlsFiles.from_environ(os.environ)),
+    )
 
 
 def key_value(words: list[str], option: str) -> dict[str, str]:

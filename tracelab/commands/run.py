@@ -14,6 +14,8 @@ from clients.discovery.endpoints import home_of
 from clients.output import console, note, print_json
 from otel.analysis.durations import duration_text
 from otel.query import QueryError, TraceQuery
+from otel.tls.contexts import client_context
+from otel.tls.files import TlsFiles, let_exporters_dial
 from tracelab.commands.options import JsonFlag, PortsOption, is_auto
 from tracelab.commands.used_backend import Backend, used_backend
 from tracelab.own.child import run_child
@@ -51,6 +53,7 @@ def run(
     with used_backend("run", is_new=is_auto(ports)) as backend:
         note(f"lab: {program.service_name} is traced to {backend.query_url}")
         environ = program_environ(program, os.environ, backend.otlp_endpoint, run_id)
+        let_exporters_dial(environ, TlsFiles.from_environ(os.environ))
         start_unix_nano, start_s = time.time_ns(), time.monotonic()
         exit_code = run_child(program.words, environ, sys.stderr if as_json else None)
         report = _report(backend, run_id, start_unix_nano, time.monotonic() - start_s)
@@ -63,7 +66,9 @@ def run(
 
 def _report(backend: Backend, run_id: str, start_unix_nano: int, duration_s: float) -> RunReport | None:
     try:
-        with TraceQuery(backend.query_url, os.environ.get("LAB_LOGS_URL") or None) as query:
+        logs_url, tls = os.environ.get("LAB_LOGS_URL") or None, client_context(TlsFiles.from_environ(os.environ))
+        token = os.environ.get("LAB_QUERY_TOKEN", "")
+        with TraceQuery(backend.query_url, logs_url, token=token, tls=tls) as query:
             return run_report(query, run_id, start_unix_nano, duration_s)
     except QueryError as error:
         note(f"lab: what was seen cannot be read: {error}")

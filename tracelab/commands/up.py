@@ -75,6 +75,7 @@ def up(
         api=known_api(api),
         jaeger_ui=jaeger_ui,
         detached=detach,
+        follows_tls_variables=True,
         record_file=record_file_for(home, os.environ) if is_new else None,
     )
     with StartLock(home).acquire(note) as lock:

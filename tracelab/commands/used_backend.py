@@ -37,7 +37,14 @@ def used_backend(name: str, *, is_new: bool = False, otlp_port: int = 0) -> Iter
         home = run_home(name, os.environ)
         record_file = record_file_for(home, os.environ)
         only = (BACKEND,)
-        options = StackOptions(home=home, ports="auto", only=only, record_file=record_file, otlp_port=otlp_port)
+        options = StackOptions(
+            home=home,
+            ports="auto",
+            only=only,
+            record_file=record_file,
+            otlp_port=otlp_port,
+            follows_tls_variables=True,
+        )
         with Stack.start(options) as stack:
             yield Backend(stack.otlp_endpoint, stack.query_url, stack.store, stays=False)
         return
@@ -49,7 +56,8 @@ def used_backend(name: str, *, is_new: bool = False, otlp_port: int = 0) -> Iter
             lock.release()
             yield Backend(endpoints.otlp.address, endpoints.query.address, _store_of(endpoints), stays=True)
             return
-        with Stack.start(options_for(plan, endpoints, StackOptions(home=home, only=(BACKEND,)))) as stack:
+        options = StackOptions(home=home, only=(BACKEND,), follows_tls_variables=True)
+        with Stack.start(options_for(plan, endpoints, options)) as stack:
             lock.release()
             yield Backend(stack.otlp_endpoint, stack.query_url, stack.store, stays=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clients.discovery import probes
+from otel.tls.files import NO_TLS, TlsFiles
 from tracelab.demo.proof import SERVICES, ReadBack
 from tracelab.stack.disk import SPACE_HINT, lack_of_space
 
@@ -17,7 +18,12 @@ def is_reachable(otlp_endpoint: str, query_url: str) -> bool:
 
 
 def failed_hop(
-    found: ReadBack, otlp_endpoint: str, query_url: str, within_s: float, store: Path | None = None
+    found: ReadBack,
+    otlp_endpoint: str,
+    query_url: str,
+    within_s: float,
+    store: Path | None = None,
+    tls: TlsFiles = NO_TLS,
 ) -> tuple[str, str]:
     """Name the hop that failed and what to do, from what arrived and who answers now.
 
@@ -26,7 +32,7 @@ def failed_hop(
     """
     late = f"the trace did not arrive within {within_s:g} s" if within_s else "the trace cannot be read back"
     if not probes.accepts_connections(probes.address_of(otlp_endpoint)):
-        also = "" if probes.query_answers(query_url) else f", and no query API answers at {query_url}"
+        also = "" if probes.query_answers(query_url, tls=tls) else f", and no query API answers at {query_url}"
         return (
             f"{late}: nothing listens at the exporter's endpoint {otlp_endpoint}{also}",
             "start a backend with ./lab up --only backend, or set OTEL_EXPORTER_OTLP_ENDPOINT and LAB_QUERY_URL",
@@ -34,7 +40,7 @@ def failed_hop(
     full = lack_of_space(store.parent) if store else ""
     if full:
         return f"{late}: the store {store} cannot be written, {full}", SPACE_HINT
-    if found.failure or not probes.query_answers(query_url):
+    if found.failure or not probes.query_answers(query_url, tls=tls):
         why = found.failure or f"the query API at {query_url} does not answer"
         return f"{late}: {why}", "LAB_QUERY_URL names the query API of the backend that gets the spans"
     trace = found.trace

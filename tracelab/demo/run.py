@@ -17,6 +17,7 @@ from clients.discovery.endpoints import find_endpoints
 from clients.errors import LabError
 from clients.output import note
 from clients.process_start import PROCESS_START_S
+from otel.tls.files import TlsFiles
 from tracelab.demo.target import DemoTarget, Listeners, own_target, shared_target
 from tracelab.stack import StackOptions, StackProcess
 from tracelab.stack.run_home import record_file_for
@@ -71,6 +72,7 @@ def _run_on(
     target: DemoTarget, options: DemoOptions, environ: MutableMapping[str, str], screen: _Screen, lock: StartLock
 ) -> int:
     from otel.query import TraceQuery
+    from otel.tls.contexts import client_context
     from tracelab.demo.diagnosis import failed_hop, is_reachable
     from tracelab.demo.proof import ARRIVAL_BOUND_S, ReadBack, await_proof, prove
     from tracelab.demo.report import report_json
@@ -86,13 +88,16 @@ def _run_on(
     if not why:
         screen.waiting("reading the trace back")
         logs_url, token = environ.get("LAB_LOGS_URL") or None, environ.get("LAB_QUERY_TOKEN", "")
-        with TraceQuery(target.query_url, logs_url, token=token) as query:
+        tls = client_context(TlsFiles.from_environ(environ))
+        with TraceQuery(target.query_url, logs_url, token=token, tls=tls) as query:
             within_s = ARRIVAL_BOUND_S if is_reachable(target.otlp_endpoint, target.query_url) else 0.0
             proof, found = await_proof(query, run.session_id, target.log_files, within_s)
         screen.stop_waiting()
         verdict = proof.verdict
         if proof.problems:
-            hop = failed_hop(found, target.otlp_endpoint, target.query_url, within_s, target.store)
+            hop = failed_hop(
+                found, target.otlp_endpoint, target.query_url, within_s, target.store, TlsFiles.from_environ(environ)
+            )
     if options.as_json:
         from clients.output import print_json
 
@@ -121,7 +126,7 @@ def _calls(target: DemoTarget, options: DemoOptions, environ: MutableMapping[str
 
     telemetry = client_telemetry("demo", environ, options.home, target.otlp_endpoint, is_certain=True)
     try:
-        return run_until_signal(run_demo(telemetry, target.addresses, screen.line))
+        return run_until_signal(run_demo(telemetry, target.addresses, screen.line, TlsFiles.from_environ(environ)))
     finally:
         telemetry.shutdown()
 
@@ -135,7 +140,11 @@ def _nothing_to_prove(run: DemoRun) -> str:
 @contextmanager
 def _target(options: DemoOptions, environ: MutableMapping[str, str], screen: _Screen) -> Iterator[DemoTarget]:
     stack_options = StackOptions(
-        home=options.home, ports="auto" if options.is_new_stack else "default", store=options.store, api=options.api
+        home=options.home,
+        ports="auto" if options.is_new_stack else "default",
+        store=options.store,
+        api=options.api,
+        follows_tls_variables=True,
     )
     listeners = Listeners(screen.adopted, screen.spawned, screen.healthy)
     if options.is_new_stack:

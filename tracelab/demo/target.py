@@ -109,6 +109,9 @@ def _recorded(endpoints: Endpoints | None) -> tuple[dict[str, int], dict[str, Pa
     ours = [
         process
         for process in endpoints.record.processes
-        if any(in_use.get(process.name) in {address, f"http://{address}"} for address in process.addresses.values())
+        if any(
+            in_use.get(process.name) in {address, f"{process.scheme}://{address}"}
+            for address in process.addresses.values()
+        )
     ]
     return {process.name: process.pid for process in ours}, {p.name: Path(p.log_file) for p in ours}

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from clients.discovery.defaults import ADDRESS_VARIABLES, BACKEND, DEFAULT_PORTS, MODULES
+from otel.tls.core_lines import choose_verbosity
+from otel.tls.files import NO_TLS, VARIABLES, TlsError, TlsFiles, let_exporters_dial
 from tracelab.stack.errors import HostError
 from tracelab.stack.options import StackOptions
 
@@ -96,8 +98,7 @@ def environment(name: str, ports: Ports, options: StackOptions, environ: Mapping
         "OTEL_BSP_SCHEDULE_DELAY": SCHEDULE_DELAY_MS,
         "OTEL_BLRP_SCHEDULE_DELAY": SCHEDULE_DELAY_MS,
         "OTEL_METRIC_EXPORT_INTERVAL": METRIC_INTERVAL_MS,
-        "GRPC_VERBOSITY": "NONE",  # gRPC's core writes to stderr past every log setting
-        **environ,
+        **_with_tls_or_without(environ, options),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         "PYTHONUTF8": "1",
     }
@@ -105,10 +106,28 @@ def environment(name: str, ports: Ports, options: StackOptions, environ: Mapping
         address = service_address(service, ports, options)
         if address:
             made[variable] = address
-    endpoint = otlp_endpoint(ports, options)
+    choose_verbosity(made)  # gRPC's core writes to stderr past every log setting
+    endpoint = otlp_endpoint(ports, options, tls_files(options, environ))
     if endpoint:
         made["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
     return {**made, **options.process_environ.get(name, {})}
+
+
+def tls_files(options: StackOptions, environ: Mapping[str, str]) -> TlsFiles:
+    """Give the files by which the stack speaks TLS, if it does. Raises TlsError where it could not call itself."""
+    files = TlsFiles.from_environ(environ) if options.follows_tls_variables else NO_TLS
+    if files.serves != files.dials:
+        set_one, other = ("LAB_TLS_CERT", "LAB_TLS_CA") if files.serves else ("LAB_TLS_CA", "LAB_TLS_CERT")
+        raise TlsError(f"{set_one} is set without {other}: a stack both serves and calls", "./lab certs makes both")
+    return files.check()
+
+
+def _with_tls_or_without(environ: Mapping[str, str], options: StackOptions) -> dict[str, str]:
+    if not options.follows_tls_variables:
+        return {name: value for name, value in environ.items() if name not in VARIABLES.values()}
+    made = dict(environ)
+    let_exporters_dial(made, tls_files(options, environ))
+    return made
 
 
 def service_address(service: str, ports: Ports, options: StackOptions) -> str:
@@ -118,12 +137,12 @@ def service_address(service: str, ports: Ports, options: StackOptions) -> str:
     return options.addresses.get(service, "")
 
 
-def otlp_endpoint(ports: Ports, options: StackOptions) -> str:
+def otlp_endpoint(ports: Ports, options: StackOptions, tls: TlsFiles = NO_TLS) -> str:
     """Say where telemetry goes; "" leaves it to the environment."""
     if options.otlp_endpoint:
         return options.otlp_endpoint
     if BACKEND in ports:
-        return f"http://{dialled(options.host)}:{ports[BACKEND]['otlp_grpc']}"
+        return f"{tls.scheme}://{dialled(options.host)}:{ports[BACKEND]['otlp_grpc']}"
     return ""
 
 

@@ -26,6 +26,9 @@ class StackOptions:
     `process_environ` adds variables to one process. `detached` processes outlive the one that started them.
     `record_file` is where the record goes (default: `stack.json` in `home`). `otlp_port` is the backend's of OTLP over
     gRPC, if others are told: 0 leaves it to `ports`.
+    `record_file` is where the record goes (default: `stack.json` in `home`).
+    `follows_tls_variables`: with `LAB_TLS_*` in the environment everything speaks TLS; without it these variables are
+    kept from the processes.
     """
 
     home: Path
@@ -45,6 +48,7 @@ class StackOptions:
     record_file: Path | None = None
     start_bound_s: float = 20.0
     otlp_port: int = 0
+    follows_tls_variables: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class Stack:
     def __init__(self, options: StackOptions, environ: Mapping[str, str]) -> None:
         self._options = options
         self._environ = dict(environ)
+        self._tls = commands.tls_files(options, environ)
         self._ports: commands.Ports = {}
         self._children: dict[str, Child] = {}
         self._processes: dict[str, StackProcess] = {}
@@ -70,7 +71,7 @@ class Stack:
         `on_spawned` that all are on their way: the time for slow work of one's own.
 
         `environ` is what the processes get (default: our own environment). On any failure, Ctrl-C too, whatever was
-        started is ended first. Raises PortInUseError and ProcessFailedError.
+        started is ended first. Raises PortInUseError, ProcessFailedError and TlsError.
         """
         stack = cls(options, os.environ if environ is None else environ)
         atexit.register(stack._kill_all)
@@ -106,12 +107,12 @@ class Stack:
     @property
     def query_url(self) -> str:
         """The URL of the backend's query API, without a slash at the end."""
-        return f"http://{self.process(BACKEND).addresses['query']}"
+        return f"{self._tls.scheme}://{self.process(BACKEND).addresses['query']}"
 
     @property
     def otlp_endpoint(self) -> str:
         """The URL that OTLP/gRPC goes to; "" where neither a backend nor the options give one."""
-        return commands.otlp_endpoint(self._ports, self._options)
+        return commands.otlp_endpoint(self._ports, self._options, self._tls)
 
     @property
     def store(self) -> Path:
@@ -220,7 +221,9 @@ class Stack:
         if addresses is None:
             return None
         answers = (
-            probes.status_answers(addresses["query"]) if name == BACKEND else probes.service_serves(addresses["grpc"])
+            probes.status_answers(addresses["query"], tls=self._tls)
+            if name == BACKEND
+            else probes.service_serves(addresses["grpc"], tls=self._tls)
         )
         if not answers:
             return None
@@ -232,7 +235,9 @@ class Stack:
     def _record(self) -> None:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         records = tuple(
-            ProcessRecord(process.name, process.pid, process.addresses, str(process.log_file.resolve()))
+            ProcessRecord(
+                process.name, process.pid, process.addresses, str(process.log_file.resolve()), self._tls.serves
+            )
             for process in self._processes.values()
         )
         store = str(self._options.store_file.resolve())

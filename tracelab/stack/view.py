@@ -49,14 +49,14 @@ def processes_json(endpoints: Endpoints) -> dict[str, Any]:
         "otlp_endpoint": endpoints.otlp.address,
         "query_url": endpoints.query.address,
         "store": endpoints.record.store if endpoints.record and endpoints.record.process(BACKEND) else None,
-        "storage_error": probes.storage_error(endpoints.query.address),
+        "storage_error": probes.storage_error(endpoints.query.address, tls=endpoints.tls),
         "started_time": endpoints.record.started_time if endpoints.record else None,
     }
 
 
 def _entry(name: str, endpoint: Endpoint, endpoints: Endpoints) -> dict[str, Any]:
     recorded = endpoints.record.process(name) if endpoints.record and endpoint.source == "stack" else None
-    answers = probes.query_answers(endpoint.address) if name == BACKEND else probes.service_serves(endpoint.address)
+    answers = (probes.query_answers if name == BACKEND else probes.service_serves)(endpoint.address, tls=endpoints.tls)
     has_died = name in endpoints.died and endpoint.source != "environment"
     if recorded is not None:
         addresses = dict(recorded.addresses)

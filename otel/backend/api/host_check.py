@@ -6,13 +6,11 @@ the backend is bound to another address on purpose, whoever bound it decides who
 
 from __future__ import annotations
 
-import ipaddress
-
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-LOCAL_NAMES = frozenset({"localhost"})
+from otel.tls.reach import is_loopback
 
 
 class HostCheck:
@@ -38,13 +36,3 @@ def host_name(header: str) -> str:
     if header.startswith("["):
         return header[1:].partition("]")[0].lower()
     return header.partition(":")[0].rstrip(".").lower()
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a name or address always means this machine."""
-    if host in LOCAL_NAMES or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

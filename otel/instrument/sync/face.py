@@ -60,6 +60,22 @@ class SyncTelemetry:
         """Open a traced channel without TLS; `interceptors`, in gRPC's form, run inside the tracing."""
         return self._traced(grpc.insecure_channel(target, list(options), compression), target, interceptors)
 
+    def channel(
+        self,
+        target: str,
+        credentials: grpc.ChannelCredentials | None,
+        *,
+        options: CHANNEL_OPTIONS = (),
+        compression: grpc.Compression | None = None,
+        interceptors: Sequence[Any] = (),
+    ) -> grpc.Channel:
+        """Open a traced channel: with TLS as `credentials` say, or without them in the clear."""
+        if credentials is None:
+            return self.insecure_channel(target, options=options, compression=compression, interceptors=interceptors)
+        return self.secure_channel(
+            target, credentials, options=options, compression=compression, interceptors=interceptors
+        )
+
     def secure_channel(
         self,
         target: str,

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from otel.backend.api.host_check import host_name, is_loopback
+from otel.backend.api.host_check import host_name
 from otel.backend.api.pages import based_index, jaeger_index
 from otel.backend.codec.attribute_text import float_text, text_of
 from otel.backend.codec.otlp_json import read_json
 from otel.backend.codec.utf8_repair import parse_with_repair
 from otel.backend.errors import MalformedTelemetryError
+from otel.tls.reach import is_loopback
 
 
 @pytest.mark.parametrize(

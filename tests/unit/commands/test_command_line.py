@@ -186,7 +186,7 @@ def test_the_menu_goes_on_where_a_service_runs_already(
 ) -> None:
     answers = iter(["1", "q"])
     monkeypatch.setattr(cli_menu, "accepts_connections", lambda _address: True)
-    monkeypatch.setattr(cli_menu, "service_serves", lambda _address: True)
+    monkeypatch.setattr(cli_menu, "service_serves", lambda _address, **_tls: True)
     assert show_menu(lambda _words: 5, lambda _prompt: next(answers)) == 0
     assert "user already runs at 127.0.0.1:50051" in capsys.readouterr().out
 

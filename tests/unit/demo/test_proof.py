@@ -91,7 +91,7 @@ def test_the_diagnosis_names_the_hop_that_failed(
     monkeypatch: pytest.MonkeyPatch, listens: bool, answers: bool, read: ReadBack, said: str
 ) -> None:
     monkeypatch.setattr(probes, "accepts_connections", lambda _address: listens)
-    monkeypatch.setattr(probes, "query_answers", lambda _url: answers)
+    monkeypatch.setattr(probes, "query_answers", lambda _url, **_tls: answers)
     message, hint = demo_diagnosis.failed_hop(read, "http://o", "http://q", 10.0)
     assert said in message
     assert hint
@@ -99,7 +99,7 @@ def test_the_diagnosis_names_the_hop_that_failed(
 
 def test_a_full_disk_is_named_before_any_exporter_is_blamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(probes, "accepts_connections", lambda _address: True)
-    monkeypatch.setattr(probes, "query_answers", lambda _url: True)
+    monkeypatch.setattr(probes, "query_answers", lambda _url, **_tls: True)
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=4096))
     only_ours = found(replace(TRACE, spans=tuple(span for span in TRACE.spans if span.service_name == "demo")))
     message, hint = demo_diagnosis.failed_hop(only_ours, "http://o", "http://q", 10.0, tmp_path / "t.sqlite")

@@ -168,8 +168,8 @@ def test_a_backend_of_ours_that_hangs_is_named_though_its_port_takes_connections
 def test_a_process_that_was_killed_is_said_to_have_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_processes(tmp_path / "stack.json", record("user", "order"))
     monkeypatch.setattr("clients.discovery.living.lives", lambda process: process.name == "order")
-    monkeypatch.setattr(probes, "query_answers", lambda _url: False)
-    monkeypatch.setattr(probes, "service_serves", lambda _address: False)
+    monkeypatch.setattr(probes, "query_answers", lambda _url, **_tls: False)
+    monkeypatch.setattr(probes, "service_serves", lambda _address, **_tls: False)
     endpoints = find_endpoints({}, tmp_path)
     states = {entry["name"]: entry["health"] for entry in processes_json(endpoints)["processes"]}
     assert states == {"backend": "absent", "user": "died", "order": "unhealthy", "report": "absent"}
@@ -190,9 +190,9 @@ def test_the_status_says_why_the_backend_cannot_store_what_it_is_sent(
     lines: list[str],
 ) -> None:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    monkeypatch.setattr(probes, "query_answers", lambda _url: True)
-    monkeypatch.setattr(probes, "service_serves", lambda _address: True)
-    monkeypatch.setattr(probes, "storage_error", lambda _url: error)
+    monkeypatch.setattr(probes, "query_answers", lambda _url, **_tls: True)
+    monkeypatch.setattr(probes, "service_serves", lambda _address, **_tls: True)
+    monkeypatch.setattr(probes, "storage_error", lambda _url, **_tls: error)
     assert status(as_json=False) == exit_code
     assert [line for line in capsys.readouterr().out.splitlines() if not line.startswith("healthy")] == lines
 
@@ -207,9 +207,9 @@ def test_what_the_environment_names_and_nobody_answers_is_not_said_to_run(tmp_pa
 
 
 def test_a_query_api_at_its_schemes_own_port_is_shown_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "query_answers", lambda _url: True)
-    monkeypatch.setattr(probes, "service_serves", lambda _address: True)
-    monkeypatch.setattr(probes, "storage_error", lambda _url: "")
+    monkeypatch.setattr(probes, "query_answers", lambda _url, **_tls: True)
+    monkeypatch.setattr(probes, "service_serves", lambda _address, **_tls: True)
+    monkeypatch.setattr(probes, "storage_error", lambda _url, **_tls: "")
     endpoints = find_endpoints({"LAB_QUERY_URL": "https://jaeger.example/base"}, tmp_path)
     assert processes_json(endpoints)["processes"][0]["addresses"]["query"] == "jaeger.example:443"
 
