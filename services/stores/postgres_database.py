@@ -7,6 +7,7 @@ the threads of the synchronous API.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ MOST_CONNECTIONS: Final = 10
 WAIT_S: Final = 2.0  # for a free connection: shorter than a client's deadline, so that it hears UNAVAILABLE
 OPEN_WAIT_S: Final = 10.0
 DEFAULT_PORT: Final = 5432
+SHORTEST_SECRET_CHARS: Final = 3
 
 Connection = psycopg.AsyncConnection[DictRow]
 
@@ -76,9 +78,9 @@ class PostgresDatabase:
             database = cls(url, schema, tracer, api)
             await database._migrate(scripts)
             await database._pool.open(wait=True, timeout=OPEN_WAIT_S)
-        except (psycopg.Error, PoolTimeout) as error:
+        except (psycopg.Error, PoolTimeout, ValueError) as error:  # the last of a port that is no number
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise StoreOpeningError(f"the database can't be used: {reason}") from error
+            raise StoreOpeningError(f"the database can't be used: {_without_secret(reason, url)}") from error
         try:
             yield database
         finally:
@@ -185,6 +187,21 @@ def _unavailable_as_such() -> Iterator[None]:
         yield
     except (psycopg.OperationalError, PoolTimeout) as error:
         raise StoreUnavailableError() from error
+
+
+def _without_secret(reason: str, url: str) -> str:
+    """The reason, or, where it quotes a piece of the password, what such a password needs.
+
+    A password with a letter that means something in a URL is read as host, port or escape, and quoted as such.
+    """
+    after_scheme = url.partition("://")[2]
+    password = after_scheme.rpartition("@")[0].partition(":")[2] + " " + after_scheme.partition("password=")[2]
+    pieces = [piece for piece in re.split(r"[^\w]+", password) if len(piece) >= SHORTEST_SECRET_CHARS]
+    if any(piece in reason for piece in pieces):
+        return (
+            "its URL cannot be read; letters of the password such as / @ % # belong percent-encoded, or in PGPASSFILE"
+        )
+    return reason
 
 
 def _attributes_of(url: str, schema: str) -> dict[str, str | int]:
