@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NoReturn, TypeAlias
@@ -19,6 +19,7 @@ ApiName: TypeAlias = Literal["aio", "sync"]
 API_VARIABLE = "LAB_API"
 EXIT_USAGE = 2
 MAX_PORT = 65_535
+PRODUCTION = "production"
 MAX_COUNT_DIGITS = 9
 
 
@@ -28,7 +29,8 @@ class ServingOptions:
 
     `max_concurrent_calls` bounds the calls in hand. `grace_s` is how long calls in flight may go on after a stop was
     asked for. `until_stdin_ends` asks for one when standard input ends, too: when whoever holds its other end is gone.
-    `tls` is for its port and for its channels.
+    `tls` is for its port and for its channels; `reflection` tells
+    strangers the contract.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +45,7 @@ class ServingOptions:
     api: ApiName = "aio"
     until_stdin_ends: bool = False
     tls: TlsFiles = NO_TLS
+    reflection: bool = True
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,6 +105,7 @@ def parse_options(
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="append log lines to this file too")
     parser.add_argument("--ready-file", type=Path, metavar="FILE", help="write pid and address here once serving")
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends, too")
+    parser.add_argument("--no-reflection", action="store_true", help="do not tell clients the contract")
     for name, option in OPTIONS.items():
         parser.add_argument(option, type=Path, dest=f"tls_{name}", metavar="FILE", help=HELP[name])
     parsed = parser.parse_args(arguments)
@@ -116,6 +120,7 @@ def parse_options(
         until_stdin_ends=parsed.until_stdin_ends,
         max_concurrent_calls=parsed.max_concurrent_calls,
         api=parsed.api,
+        reflection=not parsed.no_reflection,
         tls=TlsFiles(**{name: getattr(parsed, f"tls_{name}") for name in OPTIONS}),
     )
 
@@ -125,6 +130,18 @@ def _api(text: str) -> ApiName:
     if text in names:
         return names[text]
     raise argparse.ArgumentTypeError(f"{text!r} (of {API_VARIABLE}, if not of the option) is neither aio nor sync")
+
+
+def in_production(options: ServingOptions, profile: str) -> ServingOptions:
+    """What `profile`, of the compose file, makes of the options: in production the contract is not told.
+
+    Raises ValueError, with the sentence for the person, for what production does not allow.
+    """
+    if PRODUCTION not in profile.split(","):
+        return options
+    if options.allow_faults:
+        raise ValueError("--allow-faults: no call may ask for a fault in production (LAB_PROFILE)")
+    return replace(options, reflection=False)
 
 
 def _count(text: str) -> int:

@@ -31,7 +31,7 @@ from otel.instrument import SettingsError, Telemetry, TelemetrySettings, configu
 from otel.instrument.loopback import bypass_proxies
 from otel.instrument.runtime_metrics import observe_process, watch_event_loop
 from otel.tls.credentials import channel_credentials
-from otel.tls.files import TlsError, TlsFiles, let_exporters_dial
+from otel.tls.files import TlsFiles, let_exporters_dial
 from services.admission import Admission
 from services.binding import BindError, bind, write_ready_file
 from services.error_interceptor import ErrorInterceptor
@@ -41,7 +41,7 @@ from services.grpc_api.aio import AIO
 from services.grpc_api.ports import Api
 from services.grpc_api.threads import ThreadApi
 from services.health import EndingHealthServicer
-from services.options import EXIT_USAGE, ChannelOption, ServingOptions, parse_options
+from services.options import EXIT_USAGE, ChannelOption, ServingOptions, in_production, parse_options
 from services.reflection import enable_reflection
 from services.stop_gate import StopGate, stop_gracefully
 from services.stopping import stop_at_end_of_stdin
@@ -122,7 +122,8 @@ async def running(
         health = EndingHealthServicer(api)
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-        enable_reflection(server, (*service.service_names, health_name))
+        if options.reflection:
+            enable_reflection(server, (*service.service_names, health_name))
         address = bind(server, options.host, options.port, options.tls)
         warn_of_reach(options.host, options.tls)
         await server.start()
@@ -209,8 +210,9 @@ def run(
     options = parse_options(name, default_port, arguments, environ)
     bypass_proxies(environ)
     try:
+        options = in_production(options, environ.get("LAB_PROFILE", ""))
         options = replace(options, tls=options.tls.or_else(TlsFiles.from_environ(environ)).check())
-    except TlsError as error:
+    except ValueError as error:  # TlsError is one
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
     let_exporters_dial(environ, options.tls)

@@ -141,3 +141,18 @@ def test_a_mistake_is_said_in_a_line_without_a_traceback(
     assert user.process.wait(timeout=TIMEOUT_S) == code
     assert user.stderr().startswith(message)
     assert "Traceback" not in user.stderr()
+
+
+def test_in_production_a_service_answers_calls_and_health_and_tells_nobody_its_contract(start: Start) -> None:
+    user = start("user", LAB_PROFILE="production")
+    with grpc.insecure_channel(user.address) as channel:
+        stub = user_pb2_grpc.UserServiceStub(channel)
+        assert list(stub.ListUsers(user_pb2.ListUsersRequest(), timeout=TIMEOUT_S).users) == []
+        for version in ("v1", "v1alpha"):
+            ask = channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+            with pytest.raises(grpc.RpcError) as caught:
+                list(ask(iter([b""]), timeout=TIMEOUT_S))
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    faulty = start("user", "--allow-faults", label="faulty", LAB_PROFILE="production")
+    assert faulty.process.wait(timeout=TIMEOUT_S) == 2
+    assert faulty.stderr() == "error: --allow-faults: no call may ask for a fault in production (LAB_PROFILE)\n"

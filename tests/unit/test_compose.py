@@ -19,10 +19,11 @@ import pytest
 import yaml
 
 from clients.discovery.defaults import DEFAULT_PORTS
+from services.options import ServingOptions, in_production
 
 ROOT = Path(__file__).resolve().parents[2]
 OTEL = ROOT / "otel"
-PROFILES = ("default", "full")
+PROFILES = ("default", "full", "production")
 SERVICE_PORTS = {"user": 50051, "order": 50052, "report": 50053}
 ENV_DEFAULT = re.compile(r"\$\{env:(\w+):-([^}]*)\}")
 
@@ -41,7 +42,7 @@ def merged(base: Any, over: Any) -> Any:
 
 def engine(name: str, profile: str) -> Any:
     base = load(OTEL / f"{name}.yaml")
-    return base if profile == "default" else merged(base, load(OTEL / f"{name}.full.yaml"))
+    return base if profile in {"default", "production"} else merged(base, load(OTEL / f"{name}.full.yaml"))
 
 
 @pytest.fixture(name="compose")
@@ -228,6 +229,22 @@ def test_an_engine_reads_only_files_that_are_mounted_and_exist(compose: Any, nam
     assert name != "jaeger" or config_file in mounts
 
 
+@pytest.mark.parametrize("name", SERVICE_PORTS)
+def test_a_service_is_told_of_the_profile_and_allows_no_faults_in_any(compose: Any, name: str) -> None:
+    service = compose["services"][name]
+    assert service["environment"]["LAB_PROFILE"] == "${COMPOSE_PROFILES:-default}"
+    assert "--allow-faults" not in service["command"]
+
+
+def test_in_production_the_contract_is_not_told_and_faults_keep_a_service_from_starting() -> None:
+    assert in_production(ServingOptions(), "production").reflection is False
+    assert in_production(ServingOptions(), "production,full").reflection is False
+    for profile in ("", "default", "full"):
+        assert in_production(ServingOptions(allow_faults=True), profile) == ServingOptions(allow_faults=True)
+    with pytest.raises(ValueError, match="--allow-faults: no call may ask for a fault in production"):
+        in_production(ServingOptions(allow_faults=True), "production")
+
+
 def test_the_log_store_says_so_when_only_its_flag_was_given(compose: Any) -> None:
     backend = compose["services"]["backend"]
     assert backend["environment"] == {"LAB_PROFILE": "${COMPOSE_PROFILES:-default}"}
@@ -281,7 +298,7 @@ def test_the_log_store_is_started_with_options_that_the_backend_has(compose: Any
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="no docker-compose on this machine")
 @pytest.mark.parametrize("profile", PROFILES)
 def test_docker_compose_accepts_the_file_as_it_stands(profile: str) -> None:
-    environment = {"PATH": os.environ["PATH"]} | ({"COMPOSE_PROFILES": "full"} if profile == "full" else {})
+    environment = {"PATH": os.environ["PATH"]} | ({"COMPOSE_PROFILES": profile} if profile != "default" else {})
     read = subprocess.run(
         ["docker-compose", "config"], cwd=ROOT, capture_output=True, text=True, timeout=60, env=environment
     )
@@ -289,3 +306,4 @@ def test_docker_compose_accepts_the_file_as_it_stands(profile: str) -> None:
     resolved = yaml.safe_load(read.stdout)
     for name in ("otel-collector", "jaeger"):
         assert resolved["services"][name]["command"][-1].endswith(f"/{profile}.yaml")
+    assert {resolved["services"][name]["environment"]["LAB_PROFILE"] for name in SERVICE_PORTS} == {profile}

@@ -22,7 +22,7 @@ VARIABLE = re.compile(r"\b(?:LAB_[A-Z_]*[A-Z]|(?:USER|ORDER|REPORT)_ADDRESS)\b")
 EVENT = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 LOG_METHODS = {"debug", "info", "warning", "error", "critical", "exception"}
 # Set by ours for another process, never by a person: the profile of a container, what `lab run` tells its program.
-INTERNAL_VARIABLES = {"LAB_PROFILE", "LAB_RUN_INSTALL", "LAB_RUN_PACKAGES", "LAB_RUN_ROOT"}
+INTERNAL_VARIABLES = {"LAB_RUN_INSTALL", "LAB_RUN_PACKAGES", "LAB_RUN_ROOT"}
 # Read by tests only; the code may name them in a hint.
 TEST_VARIABLES = {"LAB_OTHER_PYTHON", "LAB_OTLP_ENDPOINT"}
 
