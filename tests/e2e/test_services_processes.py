@@ -149,7 +149,9 @@ def test_in_production_a_service_answers_calls_and_health_and_tells_nobody_its_c
         stub = user_pb2_grpc.UserServiceStub(channel)
         assert list(stub.ListUsers(user_pb2.ListUsersRequest(), timeout=TIMEOUT_S).users) == []
         for version in ("v1", "v1alpha"):
-            ask = channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+            ask: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
+                f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+            )
             with pytest.raises(grpc.RpcError) as caught:
                 list(ask(iter([b""]), timeout=TIMEOUT_S))
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -147,8 +147,9 @@ def events(service: ServiceProcess) -> dict[str, dict[str, Any]]:
     return {line["event"]: line for line in service.lines()}
 
 
-def test_an_expired_certificate_of_the_server_is_said_by_both_sides(world: World, start: Start) -> None:
-    expired = start("user", **variables(replace(world.ours.expired("server"), ca=None)))
+@pytest.mark.parametrize("api", ["aio", "sync"])
+def test_an_expired_certificate_of_the_server_is_said_by_both_sides(world: World, start: Start, api: str) -> None:
+    expired = start("user", "--api", api, **variables(replace(world.ours.expired("server"), ca=None)))
     assert grpc_answer(expired.address, world.good) == "the server's certificate has expired"
     assert "ours-server.pem expired on" in events(expired)["tls.expired"]["reason"]
 
@@ -166,13 +167,27 @@ def test_a_certificate_of_another_name_is_refused_by_the_client_unless_that_name
     assert "UserService" in lab.run(*words, "--server-name", "shop.example").stdout
 
 
+def test_both_apis_serve_and_call_by_mutual_tls(world: World, start: Start) -> None:
+    order = start("order", "--api", "sync", USER_ADDRESS=world.stack.address("user"), **variables(world.good))
+    lab = Lab(world.stack.options.home)
+    words = ("call", order.address, "OrderService/CreateOrder", '{"user_id": "u-1", "amount_minor_units": 1}')
+    told = lab.run(*words, "--trace-wait", "0", **variables(world.good))
+    assert "USER_NOT_FOUND" in told.stderr  # which UserService said, to a call that it took
+    assert grpc_answer(order.address, TlsFiles(ca=world.ours.pem)) == CLOSED
+    eventually(lambda: events(order).get("tls.refused"))
+    assert events(order)["tls.refused"]["reason"] == "a client showed no certificate"
+
+
 def test_tls_to_a_server_that_speaks_none_is_said_to_the_client(world: World, start: Start) -> None:
     plain = start("user")
     assert grpc_answer(plain.address, world.good) == "the server does not speak TLS"
 
 
-def test_a_service_whose_channel_trusts_another_authority_says_so_where_it_calls(world: World, start: Start) -> None:
-    order = start("order", USER_ADDRESS=world.stack.address("user"), LAB_TLS_CA=str(world.theirs.pem))
+@pytest.mark.parametrize("api", ["aio", "sync"])
+def test_a_service_whose_channel_trusts_another_authority_says_so_where_it_calls(
+    world: World, start: Start, api: str
+) -> None:
+    order = start("order", "--api", api, USER_ADDRESS=world.stack.address("user"), LAB_TLS_CA=str(world.theirs.pem))
     lab = Lab(world.stack.options.home)
     request = '{"user_id": "u-1", "amount_minor_units": 1}'
     made = lab.run("call", order.address, "OrderService/CreateOrder", request, "--trace-wait", "0")

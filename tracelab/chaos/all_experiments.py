@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tracelab.chaos import backend_killed, overload, stopping, telemetry_trouble
+from tracelab.chaos import backend_killed, disk, overload, soak, stopping, store_file, telemetry_trouble
 from tracelab.chaos.bench import Bench, BenchError
 from tracelab.chaos.experiment import Count, Experiment, Result
 
@@ -17,7 +17,10 @@ EXPERIMENTS: Final = (
     *stopping.EXPERIMENTS,
     *overload.EXPERIMENTS,
     *backend_killed.EXPERIMENTS,
+    *disk.EXPERIMENTS,
+    *store_file.EXPERIMENTS,
     *telemetry_trouble.EXPERIMENTS,
+    *soak.EXPERIMENTS,
 )
 # What a person has set for other programs would change what is counted.
 IGNORED_VARIABLES: Final = ("OTEL_", "LAB_", "GRPC_")
@@ -30,27 +33,30 @@ def run_experiments(
     environ: Mapping[str, str],
     *,
     is_short: bool,
+    duration_s: float = 0.0,
     on_begun: Callable[[Experiment], None] = lambda _: None,
     run: Run = asyncio.run,
 ) -> list[Result]:
     """Run experiments in their order, each on a bench of its own; what it started is ended with it, whatever happens.
 
-    `on_begun` hears of each before it begins.
+    `on_begun` hears of each before it begins; `duration_s` is the length of a soak, 0 that of the form.
     """
     clean = {key: value for key, value in environ.items() if not key.startswith(IGNORED_VARIABLES)}
     results = []
     for experiment in experiments:
         on_begun(experiment)
-        results.append(_carried_out(experiment, clean, is_short, run))
+        results.append(_carried_out(experiment, clean, is_short, duration_s, run))
     return results
 
 
-def _carried_out(experiment: Experiment, environ: Mapping[str, str], is_short: bool, run: Run) -> Result:
+def _carried_out(
+    experiment: Experiment, environ: Mapping[str, str], is_short: bool, duration_s: float, run: Run
+) -> Result:
     begun_s = time.monotonic()
     counts: tuple[Count, ...] = ()
     error = ""
     with tempfile.TemporaryDirectory(prefix="lab-chaos-") as folder:
-        bench = Bench(Path(folder), environ, is_short=is_short)
+        bench = Bench(Path(folder), environ, is_short=is_short, duration_s=duration_s)
         try:
             counts = run(experiment.run(bench))
         except BenchError as failed:

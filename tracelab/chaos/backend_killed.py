@@ -5,21 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import time
 from typing import Final
 
 import grpc
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from otel.query import TraceQuery
-from tracelab.chaos.bench import Bench, Process
+from tracelab.chaos.bench import Bench
 from tracelab.chaos.experiment import Count, Experiment, equal
+from tracelab.chaos.sending import EXPORT, EXPORT_TIMEOUT_S, batch, looked_up
 
-EXPORT: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 SENDER_COUNT: Final = 8
-SPANS_IN_A_BATCH: Final = 20
-EXPORT_TIMEOUT_S: Final = 10.0
 LONGEST_LIFE_S: Final = 0.3
 
 
@@ -48,23 +42,6 @@ class Senders:
             self.acknowledged.append(trace_id)
 
 
-def batch(trace_id: bytes) -> bytes:
-    """Write an export request of one trace."""
-    now = time.time_ns()
-    spans = [
-        Span(
-            trace_id=trace_id,
-            span_id=number.to_bytes(8, "big"),
-            name="killed",
-            start_time_unix_nano=now,
-            end_time_unix_nano=now + number,
-        )
-        for number in range(1, SPANS_IN_A_BATCH + 1)
-    ]
-    part = ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])
-    return ExportTraceServiceRequest(resource_spans=[part]).SerializeToString()
-
-
 async def kill_in_mid_batch(bench: Bench) -> tuple[Count, ...]:
     """Kill the backend at moments of chance, start it again on its file, and look for what it had acknowledged."""
     backend = await bench.backend()
@@ -87,18 +64,6 @@ async def kill_in_mid_batch(bench: Bench) -> tuple[Count, ...]:
         equal("acknowledged and not there", missing, 0),
         equal("spans that are there twice", doubled, 0),
     )
-
-
-def looked_up(backend: Process, trace_ids: list[bytes]) -> tuple[int, int]:
-    """Count the traces that are not whole, and the spans that are there more than once."""
-    missing = doubled = 0
-    with TraceQuery(f"http://{backend.addresses['query']}") as query:
-        for trace_id in trace_ids:
-            trace = query.trace(trace_id.hex())
-            span_ids = [] if trace is None else [span.span_id for span in trace.spans]
-            missing += len(set(span_ids)) < SPANS_IN_A_BATCH
-            doubled += len(span_ids) - len(set(span_ids))
-    return missing, doubled
 
 
 EXPERIMENTS = (

@@ -21,6 +21,7 @@ T = TypeVar("T")
 START_BOUND_S: Final = 30.0
 STOP_BOUND_S: Final = 20.0
 POLL_S: Final = 0.01
+BACKEND_PORTS: Final = {"otlp_grpc": "--otlp-grpc-port", "otlp_http": "--otlp-http-port", "query": "--query-port"}
 
 
 class BenchError(Exception):
@@ -53,11 +54,15 @@ class Process:
 
 
 class Bench:
-    """Starts, stops, kills. `is_short` asks for the form that takes seconds. Use on one event loop."""
+    """Starts, stops, kills. `is_short` asks for the form that takes seconds, `duration_s` for a soak of that length.
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], *, is_short: bool) -> None:
+    Use on one event loop.
+    """
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], *, is_short: bool, duration_s: float = 0.0) -> None:
         self.folder = folder
         self.is_short = is_short
+        self.duration_s = duration_s
         self._environ = dict(environ)
         self._processes: list[Process] = []
         self._numbers = itertools.count(1)
@@ -67,12 +72,17 @@ class Bench:
         return short if self.is_short else long
 
     async def service(
-        self, name: str, *words: str, label: str = "", environ: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *words: str,
+        label: str = "",
+        environ: Mapping[str, str] | None = None,
+        is_witnessed: bool = True,
     ) -> Process:
-        """Start `python -m services.NAME_service` with a witness; without `environ` it exports no telemetry."""
+        """Start `python -m services.NAME_service`, with a witness; without `environ` it exports no telemetry."""
         label = label or name
         silent = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "LOGS", "METRICS")}
-        witness = ("--witness", str(self.folder / f"{label}.witness"))
+        witness = ("--witness", str(self.folder / f"{label}.witness")) if is_witnessed else ()
         return await self._start(
             label,
             (sys.executable, "-P", "-m", f"services.{name}_service", *witness, *words),
@@ -80,14 +90,30 @@ class Bench:
             {"grpc": "--port"},
         )
 
-    async def backend(self) -> Process:
+    @property
+    def store(self) -> Path:
+        """The file of the backend, where it was told of no other."""
+        return self.folder / "telemetry.sqlite"
+
+    async def backend(self, *words: str, store: Path | None = None) -> Process:
         """Start an embedded backend with a store of its own."""
         return await self._start(
             "backend",
-            (sys.executable, "-P", "-m", "otel.backend", "--store", str(self.folder / "telemetry.sqlite")),
+            (sys.executable, "-P", "-m", "otel.backend", "--store", str(store or self.store), *words),
             {},
-            {"otlp_grpc": "--otlp-grpc-port", "otlp_http": "--otlp-http-port", "query": "--query-port"},
+            BACKEND_PORTS,
         )
+
+    async def refused(self, process: Process, *, ports_of_its_own: bool = False) -> tuple[int, str]:
+        """Start a process once more, which it is to refuse; give its exit code and what it said. BenchError if not."""
+        anywhere = itertools.chain.from_iterable((option, "0") for option in BACKEND_PORTS.values())
+        child = self._spawn("refused", (*process.words, *(anywhere if ports_of_its_own else ())), process.environ)
+        try:
+            if not await asyncio.to_thread(child.wait, START_BOUND_S):
+                raise BenchError(f"{process.name} was to be refused, and runs")
+            return child.exit_code or 0, child.complaint()
+        finally:
+            await asyncio.to_thread(child.kill)
 
     async def restart(self, process: Process) -> None:
         """Start a process again, on the ports that it had."""

@@ -13,6 +13,7 @@ from tracelab.chaos.experiment import Count, Experiment, Result
 
 HELD: Final = "✔"
 BROKEN: Final = "✘"
+SECONDS_PER_MINUTE: Final = 60
 
 
 def print_results(out: Console, results: Sequence[Result]) -> None:
@@ -25,7 +26,13 @@ def print_results(out: Console, results: Sequence[Result]) -> None:
         for line in _told(result):
             out.print(Text(f"  {line}"))
     held_count = sum(result.held for result in results)
-    out.print(Text(f"{held_count} of {len(results)} promises held"))
+    total_s = sum(result.duration_s for result in results)
+    out.print(Text(f"{held_count} of {len(results)} promises held, in {duration_text(total_s)}"))
+
+
+def duration_text(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s" if seconds >= SECONDS_PER_MINUTE else f"{seconds:.0f} s"
 
 
 def results_json(results: Sequence[Result], *, is_short: bool) -> str:
@@ -50,7 +57,8 @@ def results_json(results: Sequence[Result], *, is_short: bool) -> str:
 
 def document(results: Sequence[Result]) -> str:
     """The page of a run: for each experiment what a test compares with the code, and the figures of this run."""
-    return INTRODUCTION + "\n".join(_section(result) for result in results) + LIMITS
+    whole = f"The run of this page took {duration_text(sum(result.duration_s for result in results))}.\n\n"
+    return INTRODUCTION + whole + "\n".join(_section(result) for result in results) + LIMITS
 
 
 def described(experiment: Experiment) -> str:
@@ -111,6 +119,12 @@ LIMITS: Final = """
 - A call whose answer died with its server may be served twice, once more by the server that the retry went to.
 - A request of 16 MiB that holds nothing but empty spans takes the backend seconds and more than a gigabyte to parse
   before it is refused.
-- No experiment here touches a full disk, a damaged store or TLS, or lasts long enough for a slope to show.
+- A soak sees tasks by what they hold, by live spans above all: a task that belongs to no call and holds next to nothing
+  is not seen. Its interval takes samples as independent; `./lab chaos soak --minutes 30` is the long form.
+- Where no disk may be mounted (not root, not Linux), the full disk is a bound on the size of files, and the read-only
+  one is not run.
+- TLS has no experiment here: its tests, on real processes, are in `tests/e2e/test_tls.py`.
+- The locked packages are not checked against a database of known faults: every checker asks one over the network, and
+  none was at hand offline. `pip-audit --require-hashes -r requirements.txt` asks where the network allows it.
 - Everything ran on one machine, on loopback.
 """

@@ -12,10 +12,10 @@ import grpc
 import httpx
 import psutil
 
-from tracelab.chaos.backend_killed import EXPORT
 from tracelab.chaos.bench import Bench, Process, until
 from tracelab.chaos.callers import CallersTally, callers
 from tracelab.chaos.experiment import Count, Experiment, at_most, equal
+from tracelab.chaos.sending import EXPORT
 
 CALLER_COUNT: Final = 4
 PAUSE_S: Final = 0.005
@@ -74,7 +74,7 @@ async def backend_in_trouble(bench: Bench) -> tuple[Count, ...]:
             service = await bench.service("user", label=name, environ=exporting_to(address))
             async with callers([service.address], CALLER_COUNT, pause_s=PAUSE_S) as tally:
                 before_mib = memory_mib(service)
-                durations_s = await observed(tally, bench.pick(20.0, 3.0))
+                durations_s = await observed(tally, bench.pick(14.0, 3.0))
                 gained_mib = memory_mib(service) - before_mib
             stopped_s = await bench.stop(service)
         made, lost = loss(service)

@@ -32,6 +32,9 @@ def chaos(
     ] = None,
     is_short: Annotated[bool, typer.Option("--short", help="The form that takes seconds, for CI.")] = False,
     is_written: Annotated[bool, typer.Option("--write", help="Write docs/reliability.md from this run.")] = False,
+    minutes: Annotated[
+        float, typer.Option("--minutes", metavar="N", min=0.0, max=1440, help="How long soak goes on; alone with it.")
+    ] = 0.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Do harm to real processes on loopback, and count: what was sent, answered, refused, stored, lost.
@@ -40,14 +43,18 @@ def chaos(
     lab chaos                    every experiment, in under 10 minutes
     lab chaos --short            the same in about a minute
     lab chaos restart overload   some of them
+    lab chaos soak --minutes 30  steady load, and what grows under it
     """
     if is_written and (names or is_short):
         raise WrongUsageError("--write takes the long form of every experiment", "leave out the names and --short")
+    if minutes and names != ["soak"]:
+        raise WrongUsageError("--minutes is for soak alone", "./lab chaos soak --minutes 30")
     experiments = [named(name) for name in names or BY_SLUG]
     results = run_experiments(
         experiments,
         os.environ,
         is_short=is_short,
+        duration_s=minutes * 60,
         on_begun=lambda experiment: note(f"{experiment.slug}: {experiment.harm}"),
         run=run_until_signal,
     )

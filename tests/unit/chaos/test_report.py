@@ -54,7 +54,7 @@ def test_the_screen_tells_promise_harm_counts_and_verdict() -> None:
         "    1,200  sent",
         "  ✔     0  lost",
         "  ✘   3.5  p99, ms",
-        "0 of 1 promises held",
+        "0 of 1 promises held, in 12 s",
     ]
 
 
