@@ -43,11 +43,11 @@ export function emptySearch(sentence, clear, wider) {
 export function gettingStarted(ctx) {
   const host = location.hostname || "127.0.0.1";
   const bracketed = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-  const http = h("code", {}, `http://${bracketed}:4318`);
+  const http = h("code", {}, `${location.protocol}//${bracketed}:4318`);
   const grpc = h("code", {}, `${bracketed}:4317`);
   ctx.api.endpoints().then(
     (endpoints) => {
-      replace(http, `http://${endpoints.otlpHttp}`);
+      replace(http, `${location.protocol}//${endpoints.otlpHttp}`);
       replace(grpc, endpoints.otlpGrpc);
     },
     () => {
@@ -69,14 +69,14 @@ export function gettingStarted(ctx) {
       grpc,
       ". Most SDKs need one variable:",
     ),
-    command(`OTEL_EXPORTER_OTLP_ENDPOINT=http://${bracketed}:4317`, ctx, grpc),
+    command(`OTEL_EXPORTER_OTLP_ENDPOINT=${location.protocol}//${bracketed}:4317`, ctx, grpc),
   );
 }
 
 function command(text, ctx, source) {
   const code = h("code", {}, text);
   if (source) {
-    new MutationObserver(() => (code.textContent = `OTEL_EXPORTER_OTLP_ENDPOINT=http://${source.textContent}`)).observe(
+    new MutationObserver(() => (code.textContent = `OTEL_EXPORTER_OTLP_ENDPOINT=${location.protocol}//${source.textContent}`)).observe(
       source,
       { childList: true },
     );
