@@ -2,9 +2,9 @@
 
 gRPC has no hook for a handshake that fails, and the server's calls never see it. Its core does write one line of level
 INFO, straight to file descriptor 2. While a server speaks TLS that descriptor is a pipe: lines of the core that are
-about handshakes are told, its others are dropped as they are without TLS (`GRPC_VERBOSITY=NONE`), and everything else
-goes on to where it was meant to go. A server is told nothing where the client refuses the certificate or its name:
-there the connection only ends.
+about handshakes are told, its others of levels INFO and WARNING are dropped, as they are not written without TLS, and
+everything else goes on to where it was meant to go. A server is told nothing where the client refuses the certificate
+or its name: there the connection only ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Final
 
 VERBOSITY: Final = "GRPC_VERBOSITY"
-_CORE_LINE: Final = re.compile(rb"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w./-]+:\d+\] (?P<text>.*)", re.DOTALL)
+_CORE_LINE: Final = re.compile(rb"[IW]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w./-]+:\d+\] (?P<text>.*)", re.DOTALL)
 _HANDSHAKE: Final = b"Handshake failed with error "
 _JOIN_S: Final = 2.0
 

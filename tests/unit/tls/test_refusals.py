@@ -43,11 +43,16 @@ def test_what_is_not_of_grpcs_core_goes_where_it_was_meant_to_go(tmp_path: Path)
     with handshake_failures(told.append, descriptor):
         os.write(descriptor, b"Traceback (most recent call last):\n")
         os.write(descriptor, f"{core}{PLAINTEXT}\n".encode())
+        os.write(descriptor, b"E1128 19:28:28.074   31903 add_port.cc:56] Unable to create\n")
         os.write(descriptor, b"W1128 19:39:35.596988   16486 log.cc:102] Log level INFO is not suitable\nthe end")
     os.write(descriptor, b", and after it\n")
     os.close(descriptor)
     assert told == [PLAINTEXT]
-    assert place.read_text() == "Traceback (most recent call last):\nthe end, and after it\n"
+    assert place.read_text().splitlines() == [
+        "Traceback (most recent call last):",
+        "E1128 19:28:28.074   31903 add_port.cc:56] Unable to create",
+        "the end, and after it",
+    ]
 
 
 @pytest.mark.parametrize(
