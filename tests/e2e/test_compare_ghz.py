@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tracelab.compare.measurement.block_design import ProtocolSettings
+from tracelab.compare.measurement.lab_servers import LabServers
 from tracelab.compare.measurement.stack_set import StackSet
 from tracelab.compare.question.variant_options import VariantOptions
 from tracelab.compare.session import Plan, Session
@@ -31,7 +32,7 @@ def test_ghz_measures_the_same_latency_of_the_same_calls(tmp_path: Path) -> None
     options = VariantOptions(rpc=RPC, fault=FAULT, users=3, orders_per_user=0)
     plan = Plan({"one": options, "other": options}, ProtocolSettings(AnalysisSettings(1), max_seconds=30), "", "")
     with StackSet(tmp_path, os.environ) as stack_set:
-        run = Session(stack_set).run(plan)
+        run = Session(LabServers(stack_set)).run(plan)
         by_ghz = _ghz_latencies_ns(stack_set.addresses("corrected", "corrected")["user"])
     measurement = run.measurement
     ours = ranked_latencies(of_entry(measurement.samples, "one"), measurement.block_count)

@@ -41,11 +41,11 @@ ARROWS: dict[str, frozenset[str]] = {
         | {"otel.tls", "tracelab.render", "tracelab.stack"}
     ),
     "tracelab.truth": frozenset({"generated", "tracelab.stack"}) | _OTEL,
-    f"{_COMPARE}.question": frozenset({"generated"}),
+    f"{_COMPARE}.question": frozenset({"clients.errors", "generated", "tracelab.own"}),
     f"{_COMPARE}.statistics": frozenset({f"{_COMPARE}.question"}),
     f"{_COMPARE}.measurement": frozenset(
         {f"{_COMPARE}.question", f"{_COMPARE}.statistics", "clients.discovery", "generated", "otel.instrument"}
-        | {"tracelab.stack"}
+        | {"clients.errors", "tracelab.own", "tracelab.stack"}
     ),
     f"{_COMPARE}.explanation": frozenset(
         {f"{_COMPARE}.question", f"{_COMPARE}.statistics", "otel.analysis", "otel.query"}
@@ -59,7 +59,7 @@ ARROWS: dict[str, frozenset[str]] = {
     ),
     _COMPARE: frozenset(
         {f"{_COMPARE}.{room}" for room in ("question", "statistics", "measurement", "explanation", "results", "views")}
-        | {"otel.query"}
+        | {"clients.discovery", "otel.query", "tracelab.own"}
     ),
     "tracelab.learn": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "generated", "otel.viewer"}

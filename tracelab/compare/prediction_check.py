@@ -35,6 +35,7 @@ def checked(session: Session, plan: Plan, run: ComparisonRun) -> ComparisonRun:
 
 def _checked(session: Session, plan: Plan, prediction: Prediction) -> Prediction:
     options = plan.variants[prediction.variant]
+    assert isinstance(options, VariantOptions), "faults are known to our services alone"
     change_ns = (prediction.factor - 1) * prediction.span_ns
     delay_ns = delay_ns_of(options.fault, prediction.operation) + change_ns
     if delay_ns < 0:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tracelab.compare.measurement.block_design import StopReason
+from tracelab.compare.measurement.lab_servers import LabServers
 from tracelab.compare.measurement.stack_set import StackSet, new_run_home
 from tracelab.compare.prediction_check import checked
 from tracelab.compare.request import Request, plan_of, seed_of, swept
@@ -21,7 +22,7 @@ def measure_plan(plan: Plan, home: Path, report: Report, *, check: bool = False)
     precision = plan.settings.analysis.criteria.precision
     with report.progress(precision) as watcher, StackSet(new_run_home(home), os.environ) as stack_set:
         watcher.stage("starting the services")
-        session = Session(stack_set, watcher)
+        session = Session(LabServers(stack_set), watcher)
         run = session.run(plan)
         if check and run.measurement.stop_reason is not StopReason.INTERRUPTED:
             run = checked(session, plan, run)
@@ -36,7 +37,7 @@ def measure_sweep(request: Request, numbers: tuple[int, ...], home: Path, report
     request, by = replace(request, seed=seed_of(request)), swept(request)
     runs: list[ComparisonRun] = []
     with report.progress(request.precision / 100) as watcher, StackSet(new_run_home(home), os.environ) as stack_set:
-        session = Session(stack_set, watcher)
+        session = Session(LabServers(stack_set), watcher)
         for number in numbers:
             watcher.stage(f"{number:,} {SWEPT_WORDS[by]}")
             run = session.run(plan_of(request, number))

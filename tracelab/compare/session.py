@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import grpc.aio
-
 from otel.query.client import TraceQuery
 from tracelab.compare.explanation.prediction import Prediction, Question, predict
 from tracelab.compare.explanation.trace_parts import TraceParts
@@ -18,15 +16,13 @@ from tracelab.compare.explanation.traces import WAIT_S, TraceReader
 from tracelab.compare.measurement.block_design import Measurement, ProtocolSettings, StopReason, measure
 from tracelab.compare.measurement.client_tracing import ClientTracing
 from tracelab.compare.measurement.environment import load_average, record_environment
-from tracelab.compare.measurement.population import Population, PopulationSize, populate
 from tracelab.compare.measurement.restarts import joined
 from tracelab.compare.measurement.rpc_variant import RpcVariant
 from tracelab.compare.measurement.runs import MachineClock, Variant
-from tracelab.compare.measurement.stack_set import StackSet
+from tracelab.compare.measurement.servers import Servers, Subject
 from tracelab.compare.measurement.watcher import Watcher
-from tracelab.compare.question.errors import CompareError, UsageError
-from tracelab.compare.question.rpcs import RPCS, read_requests
-from tracelab.compare.question.variant_options import CONTROL, VariantOptions, population_in_words
+from tracelab.compare.question.errors import UsageError
+from tracelab.compare.question.variant_options import CONTROL, VariantOptions
 from tracelab.compare.results.comparison_run import ComparisonRun
 from tracelab.compare.results.notes import notes_of
 from tracelab.compare.statistics.outliers import find_outliers
@@ -36,35 +32,37 @@ CONTROL_NAME = f"control ({CONTROL})"
 RESTART_LOOKS = (20,)
 _ROOT = Path(__file__).resolve().parents[2]
 _WAIT_AFTER_INTERRUPT_S = 1.0
-_MUTATING_ONCE = ("UserService/DeleteUser",)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What shall be compared, and how. The first variant is the baseline."""
+    """What shall be compared, and how. The first variant is the baseline.
 
-    variants: Mapping[str, VariantOptions]
+    `control` is the call that every run contains; None for the usual one, traced as the variants are.
+    """
+
+    variants: Mapping[str, Subject]
     settings: ProtocolSettings
     question: str
     command_line: str
     restarts: int = 1
     by_tail: bool = False
     what_if: tuple[Question, ...] = ()
+    control: Subject | None = None
 
 
 @dataclass(slots=True)
 class Session:
-    """Runs plans in one set of stacks. Synchronous: it has an event loop of its own while it measures.
+    """Runs plans on one set of servers. Synchronous: it has an event loop of its own while it measures.
 
     Ctrl-C while measuring ends the measuring and keeps its whole blocks; at any other time it is a KeyboardInterrupt.
     """
 
-    stack_set: StackSet
+    servers: Servers
     watcher: Watcher = field(default_factory=Watcher)
-    _populations: dict[tuple[str, PopulationSize], Population] = field(init=False, default_factory=dict)
 
     def run(self, plan: Plan) -> ComparisonRun:
-        """Answer a plan. Raises CompareError, StackError and QueryError."""
+        """Answer a plan. Raises CompareError, StackError, LabError and QueryError."""
         environment = record_environment(_ROOT)
         started_time = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         measurement = self._measurement(plan)
@@ -76,7 +74,7 @@ class Session:
             settings=_settings_with_loads(plan),
             options=_words(plan),
             measurement=measurement,
-            store_file=str(self.stack_set.store_file),
+            store_file=self.servers.store_file,
             by_tail=plan.by_tail,
         )
         run = self._explained(run, plan)
@@ -91,8 +89,7 @@ class Session:
         for number in range(1, plan.restarts + 1):
             self.watcher.stage(f"restart {number} of {plan.restarts}")
             made.append(asyncio.run(self._measured(plan, settings, number)))
-            self.stack_set.stop_services()
-            self._populations.clear()
+            self.servers.stop_services()
             if made[-1].stop_reason is StopReason.INTERRUPTED:
                 break
         return joined(made)
@@ -101,39 +98,24 @@ class Session:
         tracings: dict[tuple[str, float | None], ClientTracing] = {}
         async with AsyncExitStack() as stack:
             variants: list[tuple[Entry, Variant]] = []
-            for entry, options in entries_of(plan):
-                services = _services_of(options)
-                services = f"{services}-{restart}-{entry.name}" if restart else services
-                key = (options.instrumentation, options.sampling)
-                tracing = tracings.setdefault(key, ClientTracing(*key, self.stack_set.otlp_endpoint))
-                made = await self._variant(entry.name, options, _folder_name(services), tracing)
+            for entry, subject in entries_of(plan):
+                key = (subject.instrumentation, subject.sampling)
+                tracing = tracings.setdefault(key, ClientTracing(*key, self.servers.otlp_endpoint))
+                made = await self.servers.variant(entry.name, subject, tracing, restart, self.watcher.stage)
                 variants.append((entry, await stack.enter_async_context(made)))
-                await _refuse_wrong_requests(entry, options, made)
+                await _refuse_wrong_requests(entry, subject, made)
             self.watcher.stage("warming up")
             measurement = await measure(variants, settings, MachineClock(), self.watcher.measuring)
         for tracing in tracings.values():
             await asyncio.to_thread(tracing.close)
         return measurement
 
-    async def _variant(self, name: str, options: VariantOptions, services: str, tracing: ClientTracing) -> RpcVariant:
-        addresses = self.stack_set.addresses(services, options.instrumentation, options.api)
-        key = (services, PopulationSize.of(options))
-        if key not in self._populations:
-            self.watcher.stage(f"making {population_in_words(options)}")
-            try:
-                self._populations[key] = await populate(addresses, key[1])
-            except grpc.aio.AioRpcError as error:
-                raise CompareError(f"the data could not be made: {error.details()}") from error
-        rpc = RPCS[options.rpc]
-        requests = read_requests(rpc, self._populations[key].request(options, name), name)
-        return RpcVariant(options, rpc, requests, addresses[rpc.service], tracing)
-
     def _explained(self, run: ComparisonRun, plan: Plan) -> ComparisonRun:
         """The run with its traces, and with what they predict."""
         interrupted = run.measurement.stop_reason is StopReason.INTERRUPTED
         traces: dict[str, TraceParts] = {}
         predictions: list[Prediction] = []
-        with TraceQuery(self.stack_set.query_url) as query:
+        with TraceQuery(self.servers.query_url, token=self.servers.query_token) as query:
             reader = TraceReader(query, _WAIT_AFTER_INTERRUPT_S if interrupted else WAIT_S)
             self.watcher.stage("reading traces")
             for entry in run.measurement.entries:
@@ -143,17 +125,17 @@ class Session:
         return replace(run, traces=traces, what_if=tuple(predictions))
 
 
-def entries_of(plan: Plan) -> list[tuple[Entry, VariantOptions]]:
+def entries_of(plan: Plan) -> list[tuple[Entry, Subject]]:
     """What each block calls: the baseline, the variants, the baseline's hidden twin, and the control."""
-    (first, options), *others = plan.variants.items()
-    entries = [(Entry(first, Role.BASELINE), options)]
+    (first, subject), *others = plan.variants.items()
+    entries = [(Entry(first, Role.BASELINE), subject)]
     entries += [(Entry(name, Role.VARIANT), other) for name, other in others]
-    entries.append((Entry(f"{first} (twin)", Role.TWIN), options))
-    return [*entries, (Entry(CONTROL_NAME, Role.CONTROL), control_of(plan))]
+    entries.append((Entry(f"{first} (twin)", Role.TWIN), subject))
+    return [*entries, (Entry(CONTROL_NAME, Role.CONTROL), plan.control or control_of(plan))]
 
 
 def control_of(plan: Plan) -> VariantOptions:
-    """The call that every run contains: the same RPC, on services that run anyway."""
+    """The usual control: the same RPC, on services that run anyway."""
     kinds = [options.instrumentation for options in plan.variants.values()]
     apis = [options.api for options in plan.variants.values()]
     return VariantOptions(
@@ -161,11 +143,6 @@ def control_of(plan: Plan) -> VariantOptions:
         instrumentation="corrected" if "corrected" in kinds else kinds[0],
         api="aio" if "aio" in apis else apis[0],
     )
-
-
-def _services_of(options: VariantOptions) -> str:
-    """The name of the set of services that a variant calls."""
-    return options.instrumentation if options.api == "aio" else f"{options.instrumentation}-{options.api}"
 
 
 def _settings_with_loads(plan: Plan) -> ProtocolSettings:
@@ -177,16 +154,12 @@ def _words(plan: Plan) -> Mapping[str, Mapping[str, str]]:
     return {entry.name: options.in_words() for entry, options in entries_of(plan)}
 
 
-def _folder_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
-
-
-async def _refuse_wrong_requests(entry: Entry, options: VariantOptions, variant: RpcVariant) -> None:
-    if options.rpc in _MUTATING_ONCE or entry.role is Role.TWIN:
+async def _refuse_wrong_requests(entry: Entry, subject: Subject, variant: RpcVariant) -> None:
+    if not subject.is_tried or entry.role is Role.TWIN:
         return
     reason = await variant.refusal()
     if reason:
-        raise UsageError(f"{entry.name}: {options.rpc} refuses the call: {reason}")
+        raise UsageError(f"{entry.name}: {variant.name} refuses the call: {reason}")
 
 
 def _wanted_traces(run: ComparisonRun, entry: Entry) -> Iterable[str]:

@@ -27,6 +27,9 @@ class _Calling:
 
     make: Callable[[], Awaitable[object]]
 
+    def begin_run(self, place: int) -> None:
+        """Do nothing: each call is like the next."""
+
     async def call(self) -> Outcome:
         """Make one call."""
         await self.make()

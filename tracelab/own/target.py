@@ -36,6 +36,10 @@ class Tls:
         """Make gRPC's credentials."""
         return grpc.ssl_channel_credentials(self.roots, self.key, self.certificate)
 
+    def channel_options(self) -> list[tuple[str, str]]:
+        """Give the channel's options that belong to it."""
+        return [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -49,8 +53,7 @@ class Target:
         options: list[tuple[str, str | int]] = [("grpc.max_receive_message_length", MOST_RECEIVED_BYTES)]
         if self.tls is None:
             return grpc.aio.insecure_channel(self.address, options, interceptors=list(interceptors))
-        if self.tls.server_name:
-            options.append(("grpc.ssl_target_name_override", self.tls.server_name))
+        options += self.tls.channel_options()
         credentials = self.tls.credentials()
         return grpc.aio.secure_channel(self.address, credentials, options, interceptors=list(interceptors))
 

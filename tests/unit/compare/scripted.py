@@ -66,6 +66,9 @@ class ScriptedVariant:
     log: list[str] = field(default_factory=list)
     name: str = ""
 
+    def begin_run(self, place: int) -> None:
+        """Do nothing: each call is like the next."""
+
     async def call(self) -> Outcome:
         number = len(self.called)
         self.called.append(self.clock.now_ns())

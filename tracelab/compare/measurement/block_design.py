@@ -220,7 +220,9 @@ class _Measuring:
         samples: list[Sample] = []
         runs: list[tuple[Entry, Run]] = []
         for place, (entry, variant) in enumerate(self._shuffled()):
-            run = await self._loop_of(entry).run(variant, self._clock)
+            loop = self._loop_of(entry)
+            variant.begin_run(self._block_count * loop.sample_count - loop.dropped_count)
+            run = await loop.run(variant, self._clock)
             runs.append((entry, run))
             samples += [
                 _sample(entry, self._block_count, place, index, timing, begin_ns)

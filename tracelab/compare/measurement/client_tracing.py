@@ -22,6 +22,7 @@ from otel.instrument.otlp_grpc import EncodedSpanExporter
 from otel.instrument.providers import Providers, resource
 from otel.instrument.settings import TelemetrySettings
 from otel.instrument.telemetry import Telemetry
+from tracelab.own.target import Target
 
 SERVICE_NAME = "cli"
 _SCHEDULE_DELAY_MS = 200
@@ -70,10 +71,13 @@ class ClientTracing:
     _telemetry: Telemetry | None = field(init=False, default=None)
 
     def channel(
-        self, target: str, options: Sequence[tuple[str, Any]], compression: grpc.Compression
+        self, target: Target, options: Sequence[tuple[str, Any]], compression: grpc.Compression
     ) -> grpc.aio.Channel:
         """Open a channel; needs a running loop."""
-        return self._made().insecure_channel(target, options=options, compression=compression)
+        tls = target.tls
+        credentials = tls.credentials() if tls else None
+        options = [*options, *(tls.channel_options() if tls else ())]
+        return self._made().channel(target.address, credentials, options=options, compression=compression)
 
     def flush(self) -> None:
         """Send every span that has ended; blocks for up to 5 s."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import grpc
@@ -13,10 +13,11 @@ from google.protobuf.message import Message
 from opentelemetry import baggage, context
 
 from tracelab.compare.measurement.client_tracing import ClientTracing, begin_note
+from tracelab.compare.measurement.request_sequence import CallRequests, RequestSequence
 from tracelab.compare.measurement.runs import Outcome
 from tracelab.compare.question.rpcs import Rpc
-from tracelab.compare.question.variant_options import VariantOptions
 from tracelab.compare.statistics.sample import OK
+from tracelab.own.target import Metadata, Target
 
 MAX_RECEIVED_BYTES = 64 * 1024 * 1024
 _COMPRESSION = {
@@ -28,33 +29,61 @@ _BAGGAGE_KEY = "fault"
 _WRONG_REQUEST = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED)
 
 
+class CallManner(Protocol):
+    """How a call is made."""
+
+    @property
+    def instrumentation(self) -> str:
+        """How the client is traced: corrected, stock or off."""
+
+    @property
+    def compression(self) -> str:
+        """What compresses its messages: none, gzip or deflate."""
+
+    @property
+    def channel(self) -> str:
+        """Whose channel it takes: reuse, per-call or local-pool."""
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Its deadline; None sends none."""
+
+
 class RpcVariant:
-    """Calls `rpc` with `requests`; an async context manager that owns its channel.
+    """Calls `rpc` with one of `sequence` after another; an async context manager that owns its channel.
 
     `channel=per-call` opens and closes a channel around every call; with `local-pool` such a channel shares no
     connection with any other. Failed calls are outcomes, not errors.
     """
 
     def __init__(
-        self, options: VariantOptions, rpc: Rpc, requests: Sequence[Message], address: str, tracing: ClientTracing
+        self,
+        manner: CallManner,
+        rpc: Rpc,
+        sequence: RequestSequence,
+        target: Target,
+        tracing: ClientTracing,
+        *,
+        metadata: Metadata = (),
+        fault: str = "",
     ) -> None:
-        self._options = options
+        self._manner = manner
         self._rpc = rpc
-        self._requests = requests
-        self._address = address
+        self._sequence = sequence
+        self._target = target
         self._tracing = tracing
         self._channel: grpc.aio.Channel | None = None
         self._callable: Any = None
         self._context = context.get_current()
-        self._metadata: tuple[tuple[str, str], ...] | None = None
+        self._metadata: Metadata | None = metadata or None
         self._last_error: grpc.aio.AioRpcError | None = None
-        if options.fault and options.instrumentation == "off":
-            self._metadata = (("baggage", f"{_BAGGAGE_KEY}={quote(options.fault)}"),)
-        elif options.fault:
-            self._context = baggage.set_baggage(_BAGGAGE_KEY, options.fault, self._context)
+        if fault and manner.instrumentation == "off":
+            self._metadata = (*metadata, ("baggage", f"{_BAGGAGE_KEY}={quote(fault)}"))
+        elif fault:
+            self._context = baggage.set_baggage(_BAGGAGE_KEY, fault, self._context)
 
     async def __aenter__(self) -> Self:
-        if self._options.channel == "reuse":
+        if self._manner.channel == "reuse":
             self._channel = self._open()
             self._callable = self._multicallable(self._channel)
         return self
@@ -65,12 +94,25 @@ class RpcVariant:
         if self._channel is not None:
             await self._channel.close()
 
+    @property
+    def name(self) -> str:
+        """What is called, in short."""
+        return self._rpc.name
+
     async def refusal(self) -> str:
         """Make one call, and tell why it was refused as asked wrongly; "" if it was not."""
+        error = await self.error_of_one_call()
+        return error.details() or "" if error is not None and error.code() in _WRONG_REQUEST else ""
+
+    async def error_of_one_call(self) -> grpc.aio.AioRpcError | None:
+        """Make one call, and give the error that it ended with; None for OK."""
         self._last_error = None
         await self.call()
-        error = self._last_error
-        return error.details() or "" if error is not None and error.code() in _WRONG_REQUEST else ""
+        return self._last_error
+
+    def begin_run(self, place: int) -> None:
+        """Let the next call be that of `place` in the sequence."""
+        self._sequence.start_at(place)
 
     async def call(self) -> Outcome:
         """Make one call and wait for its end."""
@@ -90,8 +132,9 @@ class RpcVariant:
         return Outcome(OK, note.trace_id)
 
     async def _finish(self, multicallable: Any) -> None:
-        requests = self._messages() if self._rpc.client_streams else self._requests[0]
-        call = multicallable(requests, timeout=self._options.deadline_s, metadata=self._metadata)
+        given = self._sequence.following()
+        requests = _messages(given) if self._rpc.client_streams else given[0]
+        call = multicallable(requests, timeout=self._manner.deadline_s, metadata=self._metadata)
         if not self._rpc.server_streams:
             await call
             return
@@ -101,26 +144,28 @@ class RpcVariant:
         finally:
             call.cancel()
 
-    async def _messages(self) -> AsyncIterator[Message]:
-        for request in self._requests:
-            yield request
-
     def _open(self) -> grpc.aio.Channel:
-        local = int(self._options.channel == "local-pool")
+        local = int(self._manner.channel == "local-pool")
         options = [
             ("grpc.max_receive_message_length", MAX_RECEIVED_BYTES),
             ("grpc.use_local_subchannel_pool", local),
         ]
-        return self._tracing.channel(self._address, options, _COMPRESSION[self._options.compression])
+        return self._tracing.channel(self._target, options, _COMPRESSION[self._manner.compression])
 
     def _multicallable(self, channel: grpc.aio.Channel) -> Any:
         make: Callable[..., Any] = {
             (False, False): channel.unary_unary,
             (False, True): channel.unary_stream,
             (True, False): channel.stream_unary,
+            (True, True): channel.stream_stream,
         }[self._rpc.client_streams, self._rpc.server_streams]
         return make(
             self._rpc.path,
             request_serializer=self._rpc.request_class.SerializeToString,
             response_deserializer=self._rpc.response_class.FromString,
         )
+
+
+async def _messages(requests: CallRequests) -> AsyncIterator[Message]:
+    for request in requests:
+        yield request

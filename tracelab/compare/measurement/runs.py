@@ -63,6 +63,12 @@ class Outcome:
 class Variant(Protocol):
     """A way to make one call. It is set up before the first one and stays up; a failed call is an outcome."""
 
+    def begin_run(self, place: int) -> None:
+        """Hear that a run begins with the request of that place in the sequence, if each call has a request of its own.
+
+        The places of the runs of a block are the same for every variant; a place may be negative.
+        """
+
     async def call(self) -> Outcome:
         """Make one call and wait for its end."""
 
@@ -115,6 +121,14 @@ class Run:
 class Loop(Protocol):
     """How the calls of a run follow one another."""
 
+    @property
+    def dropped_count(self) -> int:
+        """How many calls of a run are no samples; they come first."""
+
+    @property
+    def sample_count(self) -> int:
+        """How many samples a run shall have."""
+
     async def run(self, variant: Variant, clock: Clock) -> Run:
         """Make the calls of one run and wait for the last."""
 
@@ -139,6 +153,16 @@ class ClosedLoop:
     stop_after_ns: int | None = None
     """A worker starts no further call after this long; for warming up."""
 
+    @property
+    def dropped_count(self) -> int:
+        """How many calls of a run are no samples: each worker's first ones, and workers start together."""
+        return self.drop * self.concurrency
+
+    @property
+    def sample_count(self) -> int:
+        """How many samples a run shall have."""
+        return (self.calls - self.drop) * self.concurrency
+
     async def run(self, variant: Variant, clock: Clock) -> Run:
         """Make the calls of one run and wait for the last."""
         cpu_ns, begin_ns = clock.cpu_ns(), clock.now_ns()
@@ -151,8 +175,7 @@ class ClosedLoop:
             timings = sorted(
                 (timing for worker in workers for timing in worker.result()), key=lambda timing: timing.start_ns
             )
-        dropped_count = self.drop * self.concurrency
-        return Run(tuple(timings), dropped_count, len(timings), clock.cpu_ns() - cpu_ns)
+        return Run(tuple(timings), self.dropped_count, len(timings), clock.cpu_ns() - cpu_ns)
 
     async def _work(self, variant: Variant, clock: Clock, stop_ns: int | None) -> list[Timing]:
         timings: list[Timing] = []
@@ -176,9 +199,19 @@ class OpenLoop:
     max_in_flight: int = 500
     generator: random.Random | None = None
 
+    @property
+    def dropped_count(self) -> int:
+        """How many calls of a run are no samples: none."""
+        return 0
+
+    @property
+    def sample_count(self) -> int:
+        """How many samples a run shall have."""
+        return max(1, round(self.rate_per_s * self.slice_s))
+
     def offsets_ns(self) -> Sequence[int]:
         """When the calls of one slice start, from its beginning."""
-        count = max(1, round(self.rate_per_s * self.slice_s))
+        count = self.sample_count
         if self.generator is None:
             return [round(number * 1e9 / self.rate_per_s) for number in range(count)]
         # Given their number, the arrivals of a Poisson process are uniform over the slice.

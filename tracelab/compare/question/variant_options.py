@@ -14,6 +14,7 @@ PAYLOADS = ("text", "random")
 TOP_USERS = "ReportService/TopUsers"
 CONTROL = "UserService/GetUser"
 DEFAULT_DEADLINE_S = 30.0
+_MUTATING_ONCE = ("UserService/DeleteUser",)
 MAX_USERS = 1_000
 """TopUsers takes at most so many user ids."""
 
@@ -57,6 +58,11 @@ class VariantOptions:
     def load(self) -> Load:
         """How hard it is called."""
         return Load(self.concurrency, self.rate_per_s, self.poisson)
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether one call may be made beforehand; not where it takes away what it needs."""
+        return self.rpc not in _MUTATING_ONCE
 
     def in_words(self) -> Mapping[str, str]:
         """Every option as text, by name."""
