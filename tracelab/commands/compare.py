@@ -38,6 +38,10 @@ Examples:
   lab compare sequential batch --save before
   lab compare sequential batch --against before
   lab compare sequential batch --fail-if slower:10% --json --output batch.json
+  lab compare --target a=127.0.0.1:50061 --target b=127.0.0.1:50062 \\
+    --call hello.Greeter/SayHello --data '{{"name": "Ana"}}'
+  lab compare --run old='python old.py' --run new='python new.py' \\
+    --call hello.Greeter/SayHello --data @requests.jsonl
 
 \b
 Presets:
@@ -45,7 +49,7 @@ Presets:
 
 A variant is a strategy of TopUsers (sequential, concurrent, batch, streaming), an RPC, or NAME:key=value,key=value; the
 keys are the options from --rpc to --deadline, which hold for all variants when given as options. The first variant is
-the baseline.
+the baseline. Servers that are not ours are named by --target or started by --run, and called by --call.
 """
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -53,6 +57,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 def _for_all(text: str, metavar: str = "TEXT") -> Any:
     return typer.Option(help=text, metavar=metavar, rich_help_panel="What is called")
+
+
+def _of_theirs(text: str, *words: str, metavar: str = "TEXT", is_file: bool | None = None) -> Any:
+    options: dict[str, Any] = {} if is_file is None else {"exists": True, "dir_okay": not is_file, "file_okay": is_file}
+    return typer.Option(*words, help=text, metavar=metavar, rich_help_panel="Servers of yours", **options)
 
 
 @app.command(help=_HELP)
@@ -76,6 +85,36 @@ def compare(
     compression: Annotated[str, _for_all("none, gzip or deflate. [none]")] = "",
     channel: Annotated[str, _for_all("reuse, per-call or local-pool. [reuse]")] = "",
     deadline: Annotated[str, _for_all("Each call's deadline, such as 200ms, or none. [30s]", "TIME")] = "",
+    target: Annotated[
+        list[str] | None, _of_theirs("A server of yours; at least two.", "--target", metavar="NAME=HOST:PORT")
+    ] = None,
+    run: Annotated[
+        list[str] | None,
+        _of_theirs("Starts and traces one; --target says where it listens.", "--run", metavar="NAME=COMMAND"),
+    ] = None,
+    call: Annotated[str, _of_theirs("The method to call.", metavar="SERVICE/METHOD")] = "",
+    data: Annotated[str, _of_theirs("The request; a .jsonl file has one a line.", metavar="JSON|@FILE")] = "",
+    sweep: Annotated[str, _of_theirs('What "$n" in the data stands for.', metavar="N,N[,N...]")] = "",
+    metadata: Annotated[
+        list[str] | None, _of_theirs("Goes along; may be repeated.", "--metadata", "-H", metavar="KEY=VALUE")
+    ] = None,
+    proto: Annotated[
+        list[Path] | None,
+        _of_theirs("The contract, in place of reflection.", "--proto", metavar="FILE", is_file=True),
+    ] = None,
+    proto_path: Annotated[
+        list[Path] | None, _of_theirs("Where imports are.", "--proto-path", metavar="DIR", is_file=False)
+    ] = None,
+    protoset: Annotated[
+        Path | None, _of_theirs("The contract as a descriptor set.", metavar="FILE", is_file=True)
+    ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Speak TLS; the options below imply it.", rich_help_panel="Servers of yours")
+    ] = False,
+    ca: Annotated[Path | None, _of_theirs("Whom to trust, PEM.", metavar="FILE", is_file=True)] = None,
+    cert: Annotated[Path | None, _of_theirs("Our certificate, PEM.", metavar="FILE", is_file=True)] = None,
+    key: Annotated[Path | None, _of_theirs("Its private key, PEM.", metavar="FILE", is_file=True)] = None,
+    server_name: Annotated[str, _of_theirs("The name in the servers' certificate.", metavar="NAME")] = "",
     by: Annotated[str, typer.Option(metavar="QUANTILE", help="The verdict's: median, p95, p99.")] = "median",
     precision: Annotated[float, typer.Option(metavar="%", help="Stop when every interval is as narrow.")] = 5.0,
     floor: Annotated[float, typer.Option(metavar="%", help="What differs less is not called a difference.")] = 2.0,
@@ -107,7 +146,9 @@ def compare(
     no_color: Annotated[bool, typer.Option("--no-color", help="Print without colour.")] = False,
 ) -> int:
     """Measure variants side by side, say which is faster and how sure that is, and show where the difference lies."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before gRPC is loaded: what failed is said once, in our words
     from clients.discovery.endpoints import home_of
+    from tracelab.compare.foreign_request import ForeignWords, read_question
     from tracelab.compare.request import Request
     from tracelab.compare.results.saved_runs import SavedRuns
     from tracelab.compare.views.reporting import Report
@@ -140,10 +181,28 @@ def compare(
         "channel": channel,
         "deadline": deadline,
     }
+    settings = {option: value for option, value in asked.items() if value}
+    words = ForeignWords(
+        targets=target or (),
+        runs=run or (),
+        call=call,
+        data=data,
+        metadata=metadata or (),
+        proto=proto or (),
+        proto_path=proto_path or (),
+        protoset=protoset,
+        tls=tls,
+        ca=ca,
+        cert=cert,
+        key=key,
+        server_name=server_name,
+        sweep=sweep,
+    )
     question = Request(
         variants=variants or (),
         preset=preset,
-        settings={key: value for key, value in asked.items() if value},
+        settings=settings,
+        foreign=read_question(words, variants or (), settings) if words.is_given else None,
         by=by,
         precision=precision,
         floor=floor,
@@ -154,7 +213,7 @@ def compare(
         tail=tail,
         what_if=what_if or (),
         check=check,
-        command_line=shlex.join(["lab", "compare", *_words()]),
+        command_line=shlex.join(["lab", "compare", *_without_secrets(_words())]),
     )
     return _answered(question, report, runs, home, gate, save, against, saved, from_file)
 
@@ -177,7 +236,7 @@ def _answered(
     from tracelab.compare.run_plan import measure_plan, measure_sweep
 
     if from_file is not None or saved:
-        if question.variants or question.preset or (from_file is not None and saved):
+        if question.variants or question.preset or question.foreign or (from_file is not None and saved):
             raise UsageError("a saved run has its own variants", "name it alone")
         loaded = [read_run(from_file)] if from_file is not None else [runs.load(name) for name in saved.split(",")]
         if against:
@@ -221,6 +280,19 @@ def _gate_status(gate: Gate | None, runs: list[ComparisonRun], report: Report) -
         names = ", ".join(headline.variant for headline in tripped)
         report.note(f"--fail-if {gate.kind.value}:{gate.share * 100:g}% holds for {names}")
     return GATE_FAILED if tripped else 0
+
+
+def _without_secrets(words: list[str]) -> list[str]:
+    """The words without the values of metadata, which are kept with a run that others may read."""
+    kept = []
+    for before, word in zip(["", *words], words, strict=False):
+        option, _, value = word.partition("=") if word.startswith("--metadata=") else ("", "", word)
+        if option or before in {"-H", "--metadata"}:
+            word = f"{f'{option}=' if option else ''}{value.partition('=')[0]}=..."
+        elif word.startswith("-H") and len(word) > 2:
+            word = f"{word.partition('=')[0]}=..."
+        kept.append(word)
+    return kept
 
 
 def _words() -> list[str]:

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracelab.compare.explanation.prediction import parse_question
+from tracelab.compare.foreign_request import ForeignQuestion, N
 from tracelab.compare.measurement.block_design import ProtocolSettings
+from tracelab.compare.measurement.servers import Subject
 from tracelab.compare.prediction_check import refuse_what_cannot_be_checked
 from tracelab.compare.question.errors import UsageError
+from tracelab.compare.question.method_call import ForeignServer
 from tracelab.compare.question.presets import find_preset
 from tracelab.compare.question.rpcs import RPCS
-from tracelab.compare.question.syntax import nearest, parse_variants
+from tracelab.compare.question.syntax import nearest, parse_variants, read_numbers
 from tracelab.compare.question.variant_options import VariantOptions, population_in_words
-from tracelab.compare.session import Plan
+from tracelab.compare.session import UNTRACED_CONTROL, Plan
 from tracelab.compare.statistics.analysis import AnalysisSettings
 from tracelab.compare.statistics.quantiles import QUANTILE_BY_LABEL
 from tracelab.compare.statistics.verdict import Criteria
@@ -47,10 +50,13 @@ class Request:
     what_if: Sequence[str] = ()
     check: bool = False
     command_line: str = ""
+    foreign: ForeignQuestion | None = None
 
 
 def plan_of(request: Request, point: int | None = None) -> Plan:
     """The plan of a request; in a sweep, at one `point` of it. UsageError for what makes no sense."""
+    if request.foreign:
+        return _foreign_plan(request, request.foreign, point)
     variants, question = _variants(request, point)
     questions = tuple(parse_question(text) for text in request.what_if)
     if request.check and not questions:
@@ -68,6 +74,41 @@ def plan_of(request: Request, point: int | None = None) -> Plan:
     )
 
 
+def _foreign_plan(request: Request, question: ForeignQuestion, number: int | None) -> Plan:
+    if request.preset or request.check:
+        option = "--preset" if request.preset else "--check"
+        raise UsageError(f"{option} is about our own services", "theirs are asked with --call and --data")
+    variants = question.variants(number)
+    if len(variants) > MOST_VARIANTS:
+        raise UsageError(f"{len(variants)} servers are too many for one run: {MOST_VARIANTS} is the most")
+    if request.restarts > 1:
+        _refuse_what_cannot_be_restarted(question.servers)
+    baseline, *others = variants
+    at = f", n = {number}" if number is not None and question.swept == N else ""
+    data = variants[baseline].data.words + at
+    return Plan(
+        variants=variants,
+        settings=ProtocolSettings(_analysis(request), max_seconds=_max_seconds(request, variants, number)),
+        question=f"{', '.join(others)} against {baseline} ({question.call}, {data})",
+        command_line=request.command_line,
+        restarts=request.restarts,
+        by_tail=request.tail,
+        what_if=tuple(parse_question(text) for text in request.what_if),
+        control=UNTRACED_CONTROL,
+    )
+
+
+def _refuse_what_cannot_be_restarted(servers: Sequence[ForeignServer]) -> None:
+    for server in servers:
+        if not server.command:
+            raise UsageError(f"--restarts: {server.name} is not ours to restart", "--run NAME=COMMAND starts a server")
+        if server.address:
+            raise UsageError(
+                f"--restarts: {server.name} has one address, and its twin needs another",
+                "let it listen on port 0, and leave --target out",
+            )
+
+
 def seed_of(request: Request) -> int:
     """The seed that was given, or a new one."""
     return secrets.randbelow(_SEEDS) if request.seed is None else request.seed
@@ -75,6 +116,8 @@ def seed_of(request: Request) -> int:
 
 def swept(request: Request) -> str:
     """The option of which a sweep takes several numbers; "" for none. UsageError for two."""
+    if request.foreign:
+        return request.foreign.swept
     found = [key for key in SWEPT if "," in _settings(request).get(key, "")]
     if len(found) > 1:
         raise UsageError(f"--{found[0]} and --{found[1]} both have several numbers", "give one of them one number")
@@ -83,14 +126,12 @@ def swept(request: Request) -> str:
 
 def sweep_of(request: Request) -> tuple[int, ...]:
     """The numbers of a sweep; empty if it is none. UsageError for a list that is not understood."""
+    if request.foreign:
+        return request.foreign.numbers
     key = swept(request)
     if not key:
         return ()
-    text = _settings(request)[key]
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) for part in parts) or len(set(parts)) < 2:
-        raise UsageError(f"--{key}: '{text}' is not like 1,10,100", "two numbers or more, each once")
-    return tuple(sorted({int(part) for part in parts}))
+    return read_numbers(key, _settings(request)[key])
 
 
 def _settings(request: Request) -> Mapping[str, str]:
@@ -148,9 +189,9 @@ def _analysis(request: Request) -> AnalysisSettings:
     return AnalysisSettings(seed_of(request), quantile, criteria)
 
 
-def _max_seconds(request: Request, variants: Mapping[str, VariantOptions], point: int | None) -> float:
+def _max_seconds(request: Request, variants: Mapping[str, Subject], point: int | None) -> float:
     if request.max_seconds is not None:
         return request.max_seconds
     if point is not None and point <= FEW_USERS:
         return SWEEP_S
-    return OPEN_LOOP_S if any(options.rate_per_s for options in variants.values()) else CLOSED_LOOP_S
+    return OPEN_LOOP_S if any(subject.load.rate_per_s for subject in variants.values()) else CLOSED_LOOP_S

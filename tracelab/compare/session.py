@@ -29,6 +29,8 @@ from tracelab.compare.statistics.outliers import find_outliers
 from tracelab.compare.statistics.sample import OK, Entry, Role, of_entry
 
 CONTROL_NAME = f"control ({CONTROL})"
+UNTRACED_CONTROL = VariantOptions(rpc=CONTROL, instrumentation="off", users=1, orders_per_user=0)
+"""The control beside servers that are not ours, whose backend shall not fill with it."""
 RESTART_LOOKS = (20,)
 _ROOT = Path(__file__).resolve().parents[2]
 _WAIT_AFTER_INTERRUPT_S = 1.0
@@ -136,8 +138,8 @@ def entries_of(plan: Plan) -> list[tuple[Entry, Subject]]:
 
 def control_of(plan: Plan) -> VariantOptions:
     """The usual control: the same RPC, on services that run anyway."""
-    kinds = [options.instrumentation for options in plan.variants.values()]
-    apis = [options.api for options in plan.variants.values()]
+    kinds = [subject.instrumentation for subject in plan.variants.values()]
+    apis = [subject.api for subject in plan.variants.values() if isinstance(subject, VariantOptions)] or ["aio"]
     return VariantOptions(
         rpc=CONTROL,
         instrumentation="corrected" if "corrected" in kinds else kinds[0],

@@ -53,7 +53,7 @@ class Asked:
         try:
             return await self._answered(channel, on_response)
         except grpc.aio.AioRpcError as error:
-            raise self._explained(error) from error
+            raise reflection_failure(error, self.target) from error
         finally:
             await channel.close()
 
@@ -80,11 +80,13 @@ class Asked:
             channel, self.target.address, self.name, self.options.timeout_s, self.options.metadata
         )
 
-    def _explained(self, error: grpc.aio.AioRpcError) -> TargetError:
-        code, message = error.code(), error.details() or ""
-        if failure := unreachable(code, message, self.target):
-            return failure
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return TargetError(f"{self.target.address} did not answer in time", "--timeout gives it longer")
-        hint = "--metadata KEY=VALUE goes along with it, too; --proto names the contract without asking"
-        return TargetError(f"{self.target.address} refused to say what it offers: {code.name}: {message}", hint)
+
+def reflection_failure(error: grpc.aio.AioRpcError, target: Target) -> TargetError:
+    """Explain why a server did not say what it offers."""
+    code, message = error.code(), error.details() or ""
+    if failure := unreachable(code, message, target):
+        return failure
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return TargetError(f"{target.address} did not answer in time", "--timeout gives it longer")
+    hint = "--metadata KEY=VALUE goes along with it, too; --proto names the contract without asking"
+    return TargetError(f"{target.address} refused to say what it offers: {code.name}: {message}", hint)

@@ -37,10 +37,11 @@ class Child:
         stderr_file: Path,
         *,
         is_held: bool,
+        stdout_too: bool = False,
     ) -> Child:
         """Start a process out of reach of the terminal's Ctrl-C, so that we decide when it stops.
 
-        If held, its standard input ends when we do, even by SIGKILL.
+        If held, its standard input ends when we do, even by SIGKILL. `stdout_too`: what it prints is kept, too.
         """
         ready_file.parent.mkdir(parents=True, exist_ok=True)
         ready_file.unlink(missing_ok=True)
@@ -50,7 +51,7 @@ class Child:
                 words,
                 env=dict(environ),
                 stdin=subprocess.PIPE if is_held else subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # the log file has it all
+                stdout=stderr if stdout_too else subprocess.DEVNULL,  # our processes' log files have it all
                 stderr=stderr,
                 **_own_group(),
             )

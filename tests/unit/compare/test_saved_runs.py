@@ -132,12 +132,12 @@ def test_a_slope_is_fitted_by_relative_errors() -> None:
 def test_a_sweep_tells_what_one_more_user_costs() -> None:
     sweep = Sweep((1, 2, 4), (made_run(1, 1), made_run(2, 2), made_run(3, 4)))
     slopes = {slope.variant: slope for slope in sweep.slopes()}
-    assert slopes["sequential"].per_user_ns == pytest.approx(40_000_000, rel=0.1)
+    assert slopes["sequential"].per_step_ns == pytest.approx(40_000_000, rel=0.1)
     low, high = slopes["sequential"].low_ns, slopes["sequential"].high_ns
     assert low is not None
     assert high is not None
-    assert low < slopes["sequential"].per_user_ns < high
-    assert slopes["sequential"].per_user_ns > slopes["batch"].per_user_ns
+    assert low < slopes["sequential"].per_step_ns < high
+    assert slopes["sequential"].per_step_ns > slopes["batch"].per_step_ns
 
 
 def test_the_median_of_a_saved_run_has_its_trace() -> None:

@@ -144,8 +144,8 @@ def test_several_numbers_of_calls_at_once_make_a_sweep_too_also_a_preset_s() -> 
     assert sweep_of(Request(preset="aio-or-sync", settings={"concurrency": "8"})) == ()
     with pytest.raises(UsageError, match="both have several numbers"):
         sweep_of(Request(settings={"users": "1,2", "concurrency": "1,2"}))
-    plan = plan_of(preset, 64)
-    assert [(options.api, options.concurrency) for options in plan.variants.values()] == [("aio", 64), ("sync", 64)]
+    words = [subject.in_words() for subject in plan_of(preset, 64).variants.values()]
+    assert [(each["api"], each["concurrency"]) for each in words] == [("aio", "64"), ("sync", "64")]
 
 
 def test_every_rpc_but_the_one_without_an_end_can_be_called() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import grpc.aio
 
+from clients.discovery.defaults import SERVICES
 from tracelab.compare.measurement.client_tracing import ClientTracing
 from tracelab.compare.measurement.population import Population, PopulationSize, populate
 from tracelab.compare.measurement.request_sequence import RequestSequence
@@ -21,9 +22,10 @@ from tracelab.own.target import Target
 
 @dataclass(slots=True)
 class LabServers:
-    """Calls `VariantOptions` on the services of a set of stacks, which its owner ends."""
+    """Calls `VariantOptions` on the services of a set of stacks, which its owner ends; on some of them, if told so."""
 
     stack_set: StackSet
+    services: tuple[str, ...] = SERVICES
     _populations: dict[tuple[str, PopulationSize], Population] = field(init=False, default_factory=dict)
 
     @property
@@ -53,7 +55,7 @@ class LabServers:
         assert isinstance(subject, VariantOptions), "our services are called by our options"
         services = _services_of(subject)
         services = _folder_name(f"{services}-{restart}-{name}" if restart else services)
-        addresses = self.stack_set.addresses(services, subject.instrumentation, subject.api)
+        addresses = self.stack_set.addresses(services, subject.instrumentation, subject.api, self.services)
         key = (services, PopulationSize.of(subject))
         if key not in self._populations:
             stage(f"making {population_in_words(subject)}")

@@ -105,12 +105,12 @@ def _filled(document: Any, values: Mapping[str, Any]) -> Any:
 
 async def populate(addresses: Mapping[str, str], size: PopulationSize) -> Population:
     """Make users and orders of that size. Raises grpc.aio.AioRpcError where a service refuses."""
-    async with (
-        grpc.aio.insecure_channel(addresses["user"]) as users,
-        grpc.aio.insecure_channel(addresses["order"]) as orders,
-    ):
+    async with grpc.aio.insecure_channel(addresses["user"]) as users:
         user_ids = await _make_users(user_pb2_grpc.UserServiceStub(users), size)
-        order_ids = await _make_orders(order_pb2_grpc.OrderServiceStub(orders), size, user_ids)
+    order_ids: list[str] = []
+    if size.orders_per_user:
+        async with grpc.aio.insecure_channel(addresses["order"]) as orders:
+            order_ids = await _make_orders(order_pb2_grpc.OrderServiceStub(orders), size, user_ids)
     return Population(size, tuple(user_ids), tuple(order_ids))
 
 

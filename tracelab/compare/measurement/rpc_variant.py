@@ -17,6 +17,7 @@ from tracelab.compare.measurement.request_sequence import CallRequests, RequestS
 from tracelab.compare.measurement.runs import Outcome
 from tracelab.compare.question.rpcs import Rpc
 from tracelab.compare.statistics.sample import OK
+from tracelab.own.failures import unreachable
 from tracelab.own.target import Metadata, Target
 
 MAX_RECEIVED_BYTES = 64 * 1024 * 1024
@@ -100,15 +101,18 @@ class RpcVariant:
         return self._rpc.name
 
     async def refusal(self) -> str:
-        """Make one call, and tell why it was refused as asked wrongly; "" if it was not."""
-        error = await self.error_of_one_call()
-        return error.details() or "" if error is not None and error.code() in _WRONG_REQUEST else ""
+        """Make one call, and tell why it was refused as asked wrongly; "" if it was not.
 
-    async def error_of_one_call(self) -> grpc.aio.AioRpcError | None:
-        """Make one call, and give the error that it ended with; None for OK."""
+        TargetError where no server answered it.
+        """
         self._last_error = None
         await self.call()
-        return self._last_error
+        error = self._last_error
+        if error is None:
+            return ""
+        if failure := unreachable(error.code(), error.details() or "", self._target):
+            raise failure
+        return error.details() or "" if error.code() in _WRONG_REQUEST else ""
 
     def begin_run(self, place: int) -> None:
         """Let the next call be that of `place` in the sequence."""

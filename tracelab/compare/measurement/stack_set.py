@@ -41,7 +41,7 @@ class StackSet:
         self, home: Path, environ: Mapping[str, str], on_healthy: Callable[[StackProcess], None] = lambda _: None
     ) -> None:
         self.home = home
-        self._environ = {name: value for name, value in environ.items() if not name.startswith(_OF_THE_SHELL)}
+        self.environ = {name: value for name, value in environ.items() if not name.startswith(_OF_THE_SHELL)}
         self._on_healthy = on_healthy
         self._stacks = ExitStack()
         self._backend: Stack | None = None
@@ -49,7 +49,7 @@ class StackSet:
 
     def __enter__(self) -> Self:
         options = StackOptions(home=self.home, ports="auto", only=(BACKEND,))
-        self._backend = self._stacks.enter_context(Stack.start(options, self._environ, self._on_healthy))
+        self._backend = self._stacks.enter_context(Stack.start(options, self.environ, self._on_healthy))
         return self
 
     def __exit__(
@@ -72,20 +72,22 @@ class StackSet:
         """The backend's file, which outlives the set."""
         return self._running().options.store_file
 
-    def addresses(self, name: str, instrumentation: str, api: str = "aio") -> Mapping[str, str]:
+    def addresses(
+        self, name: str, instrumentation: str, api: str = "aio", services: tuple[str, ...] = SERVICES
+    ) -> Mapping[str, str]:
         """The services of a set, by service; started when they are first asked for. Raises StackError."""
         if name not in self._sets:
             options = StackOptions(
                 home=self.home / name,
                 ports="auto",
-                only=SERVICES,
+                only=services,
                 allow_faults=True,
                 otlp_endpoint=self.otlp_endpoint,
                 api=api,
             )
-            environ = {**self._environ, "LAB_INSTRUMENTATION": instrumentation}
+            environ = {**self.environ, "LAB_INSTRUMENTATION": instrumentation}
             self._sets[name] = self._stacks.enter_context(Stack.start(options, environ, self._on_healthy))
-        return {service: self._sets[name].address(service) for service in SERVICES}
+        return {service: self._sets[name].address(service) for service in services}
 
     def stop_services(self) -> None:
         """End every set of services; their last spans are sent before they go."""

@@ -50,6 +50,14 @@ def parse_variants(
     return variants
 
 
+def read_numbers(option: str, text: str) -> tuple[int, ...]:
+    """The numbers of a sweep in their order. UsageError for what is no list of them."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts) or len(set(parts)) < 2:
+        raise UsageError(f"--{option}: '{text}' is not like 1,10,100", "two numbers or more, each once")
+    return tuple(sorted({int(part) for part in parts}))
+
+
 def parse_variant(
     text: str, base: VariantOptions, rpcs: Sequence[str], named: bool = False
 ) -> tuple[str, VariantOptions]:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracelab.compare.explanation.trace_parts import TraceParts
+from tracelab.compare.question.method_call import SERVER_KEY
 from tracelab.compare.results.comparison_run import ComparisonRun
 from tracelab.compare.statistics.quantiles import MEDIAN, MIN_BLOCKS, Pool, block_draws, order_statistic, widened
 from tracelab.compare.statistics.sample import Role, of_entry, ranked_latencies
 
 _DRAWS = 1_000
 _ERROR_RATE = 0.05
-SWEPT_WORDS = {"users": "users", "concurrency": "at once"}
+SWEPT_WORDS = {"users": "users", "concurrency": "at once", "n": "as n"}
 """What follows a number of each kind."""
 
 
@@ -22,7 +23,7 @@ class Slope:
     """What one more user costs: nanoseconds of the median per user, with 95 % limits (None with too few blocks)."""
 
     variant: str
-    per_user_ns: float
+    per_step_ns: float
     base_ns: float
     low_ns: float | None
     high_ns: float | None
@@ -42,14 +43,19 @@ class Sweep:
         entries = self.runs[0].measurement.entries
         return [entry.name for entry in entries if entry.role in (Role.BASELINE, Role.VARIANT)]
 
+    @property
+    def is_of_ours(self) -> bool:
+        """Whether our own services were called, whose RPCs are known."""
+        return SERVER_KEY not in self.runs[0].options.get(self.names[0], {})
+
     def median_ns(self, name: str) -> list[float]:
         """The median at each number; 0 where no call succeeded."""
         pools = [_pool(run, name) for run in self.runs]
         return [float(order_statistic(pool.values, MEDIAN)) if pool.values else 0.0 for pool in pools]
 
     def slopes(self) -> list[Slope]:
-        """The slope of each variant by users; none where some number of them has no successful call."""
-        if self.by != "users":  # what one more call at once costs depends on how many there are
+        """The slope of each variant by users or n; none where some number of them has no successful call."""
+        if self.by == "concurrency":  # what one more call at once costs depends on how many there are
             return []
         return [slope for name in self.names if (slope := self._slope(name)) is not None]
 
@@ -57,13 +63,13 @@ class Sweep:
         pools = [_pool(run, name) for run in self.runs]
         if not all(pool.values for pool in pools):
             return None
-        base_ns, per_user_ns = fitted(self.numbers, self.median_ns(name))
+        base_ns, per_step_ns = fitted(self.numbers, self.median_ns(name))
         if min(pool.block_count for pool in pools) < MIN_BLOCKS:
-            return Slope(name, per_user_ns, base_ns, None, None)
+            return Slope(name, per_step_ns, base_ns, None, None)
         drawn = self._drawn(name, pools)
         block_count = min(pool.block_count for pool in pools)
-        low, high = widened(per_user_ns, drawn, error_rate=_ERROR_RATE, block_count=block_count)
-        return Slope(name, per_user_ns, base_ns, low, high)
+        low, high = widened(per_step_ns, drawn, error_rate=_ERROR_RATE, block_count=block_count)
+        return Slope(name, per_step_ns, base_ns, low, high)
 
     def _drawn(self, name: str, pools: Sequence[Pool]) -> list[float]:
         generator = random.Random(f"{self.runs[0].settings.analysis.seed}:slope:{name}")

@@ -22,7 +22,8 @@ from tracelab.compare.views.quantile_plot import mark_of, style_of
 
 SWEEP_SCHEMA = "tracelab.compare.sweep/1"
 COUNTED = "OrderService/ListOrders"
-_OF_WHAT = {"users": "of users", "concurrency": "of calls at once"}
+_OF_WHAT = {"users": "of users", "concurrency": "of calls at once", "n": "n"}
+_EACH = {"users": "user", "n": "n"}
 _HEIGHT, _WIDTH, _MARGIN = 12, 60, 9
 
 
@@ -34,16 +35,22 @@ def sweep_to_json(sweep: Sweep) -> dict[str, Any]:
         "slopes": [
             {
                 "variant": slope.variant,
-                "per_user_ns": slope.per_user_ns,
+                f"per_{_EACH[sweep.by]}_ns": slope.per_step_ns,
                 "base_ns": slope.base_ns,
                 "low_ns": slope.low_ns,
                 "high_ns": slope.high_ns,
-                "calls": [calls_per_operation(run, slope.variant, COUNTED) for run in sweep.runs],
+                **_counts_to_json(sweep, slope.variant),
             }
             for slope in sweep.slopes()
         ],
         "runs": [run_to_json(run) for run in sweep.runs],
     }
+
+
+def _counts_to_json(sweep: Sweep, name: str) -> dict[str, Any]:
+    if not sweep.is_of_ours:
+        return {}
+    return {"calls": [calls_per_operation(run, name, COUNTED) for run in sweep.runs]}
 
 
 def print_sweep(console: Console, sweep: Sweep) -> None:
@@ -59,7 +66,7 @@ def _parts(sweep: Sweep, glyphs: Glyphs) -> Iterator[RenderableType]:
     words = f"{', '.join(names[1:])} against {names[0]} with {numbers} {SWEPT_WORDS[sweep.by]}"
     yield Text(plain(words, glyphs), palette.STRONG)
     for slope in sweep.slopes():
-        yield Text(plain(_slope_line(slope), glyphs))
+        yield Text(plain(_slope_line(slope, _EACH[sweep.by]), glyphs))
     yield Text()
     yield _table(sweep, glyphs)
     yield from (Text(plain(line, glyphs)) for line in _where(sweep))
@@ -71,7 +78,7 @@ def _parts(sweep: Sweep, glyphs: Glyphs) -> Iterator[RenderableType]:
 
 def _where(sweep: Sweep) -> Iterator[str]:
     """Where in the call the difference is, at each number of calls at once: by users the slopes and counts say it."""
-    if sweep.by == "users":
+    if sweep.by != "concurrency":
         return
     for number, run in zip(sweep.numbers, sweep.runs, strict=True):
         analysis = run.analyse()
@@ -79,12 +86,12 @@ def _where(sweep: Sweep) -> Iterator[str]:
             yield f"{number:,} {SWEPT_WORDS[sweep.by]}: {sentence(one, analysis.finds_difference(one.variant))}"
 
 
-def _slope_line(slope: Slope) -> str:
+def _slope_line(slope: Slope, unit: str) -> str:
     limits = ""
     if slope.low_ns is not None and slope.high_ns is not None:
         limits = f" [{slope.low_ns / NS_PER_MS:.3g}, {slope.high_ns / NS_PER_MS:.3g}]"
-    slope_ms = slope.per_user_ns / NS_PER_MS
-    return f"{slope.variant}: {slope_ms:.3g} ms for each user{limits}, beside {short_ms(slope.base_ns)} ms"
+    slope_ms = slope.per_step_ns / NS_PER_MS
+    return f"{slope.variant}: {slope_ms:.3g} ms for each {unit}{limits}, beside {short_ms(slope.base_ns)} ms"
 
 
 def _table(sweep: Sweep, glyphs: Glyphs) -> PlainTable:
@@ -93,7 +100,7 @@ def _table(sweep: Sweep, glyphs: Glyphs) -> PlainTable:
         Column(""),
         Column("variant"),
         Column("median ms", is_number=True),
-        Column("ListOrders", is_number=True, give_up=1),
+        *([Column("ListOrders", is_number=True, give_up=1)] if sweep.is_of_ours else []),
         Column("against the first", is_flexible=True),
     ]
     return PlainTable(columns, list(_rows(sweep, glyphs)))
@@ -113,7 +120,7 @@ def _rows(sweep: Sweep, glyphs: Glyphs) -> Iterator[list[Cell | str]]:
                 Cell(mark_of(place, ascii_only=glyphs.is_ascii), style_of(place)),
                 name,
                 short_ms(medians[name][number]),
-                "" if calls is None else f"x{calls:.3g}",
+                *(["" if calls is None else f"x{calls:.3g}"] if sweep.is_of_ours else []),
                 text.replace("Δ", "diff") if glyphs.is_ascii else text,
             ]
 
