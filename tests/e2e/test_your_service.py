@@ -65,7 +65,7 @@ def _followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
     with Stack.start(StackOptions(home=lab.home, ports="auto", only=("backend",)), environ):
         try:
             for command in (line for block in blocks("sh") for line in block.splitlines()):
-                typed = re.sub(r"-- python ", f"-- {python} ", command)
+                typed = re.sub(r"(-- |=')python ", rf"\1{python} ", command)
                 for documented, port in ports.items():
                     typed = typed.replace(documented, port)
                 if typed.endswith(" &"):
@@ -114,6 +114,9 @@ def test_the_commands_of_the_page_run_and_print_what_it_shows(followed: Followed
     ]
     assert "Hello, Ana and Bo!" in followed.of("echo ")
     assert "Greeter/SayHello" in followed.of("lab traces")
+    compared = followed.of("lab compare")
+    assert re.search(r"^aio against sync: .*slower", compared, re.MULTILINE)
+    assert re.search(r"^Greeter +Greeter/SayHello ", compared, re.MULTILINE)
     checked = followed.of("lab check")
     shown = next(block for block in blocks("text") if block.startswith("method  ")).splitlines()
     assert [line.split()[:2] for line in checked.splitlines()[:8]] == [line.split()[:2] for line in shown[:8]]

@@ -22,6 +22,7 @@ from tracelab.compare.measurement.runs import MachineClock, Variant
 from tracelab.compare.measurement.servers import Servers, Subject
 from tracelab.compare.measurement.watcher import Watcher
 from tracelab.compare.question.errors import UsageError
+from tracelab.compare.question.method_call import MethodCall
 from tracelab.compare.question.variant_options import CONTROL, VariantOptions
 from tracelab.compare.results.comparison_run import ComparisonRun
 from tracelab.compare.results.notes import notes_of
@@ -122,7 +123,8 @@ class Session:
             self.watcher.stage("reading traces")
             for entry in run.measurement.entries:
                 if entry.role in (Role.BASELINE, Role.VARIANT):
-                    traces |= reader.read(_wanted_traces(run, entry), _newest_trace(run, entry), self.watcher.reading)
+                    found = reader.read(_wanted_traces(run, entry), _newest_trace(run, entry), self.watcher.reading)
+                    traces |= _side_by_side(found, plan.variants[entry.name])
                     predictions += _predictions(run, entry, reader, traces, plan.what_if)
         return replace(run, traces=traces, what_if=tuple(predictions))
 
@@ -162,6 +164,13 @@ async def _refuse_wrong_requests(entry: Entry, subject: Subject, variant: RpcVar
     reason = await variant.refusal()
     if reason:
         raise UsageError(f"{entry.name}: {variant.name} refuses the call: {reason}")
+
+
+def _side_by_side(traces: Mapping[str, TraceParts], subject: Subject) -> Mapping[str, TraceParts]:
+    """The traces with one name for the service that was called, however each server calls itself."""
+    if not isinstance(subject, MethodCall):
+        return traces
+    return {id_: parts.with_called_service(subject.operation, subject.service) for id_, parts in traces.items()}
 
 
 def _wanted_traces(run: ComparisonRun, entry: Entry) -> Iterable[str]:

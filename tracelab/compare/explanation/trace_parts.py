@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,3 +39,19 @@ class TraceParts:
     root_duration_ns: int
     parts: tuple[tuple[PartKey, Part], ...]
     complete: bool = True
+
+    @property
+    def reaches_a_server(self) -> bool:
+        """Whether any server sent a span of it."""
+        return any(key.kind == "server" for key, _ in self.parts)
+
+    def with_called_service(self, operation: str, name: str) -> TraceParts:
+        """The trace with `name` in place of what the service that answered `operation` calls itself.
+
+        Two builds of one service may have two names, and are to be laid side by side.
+        """
+        own = {key.service_name for key, _ in self.parts if key.kind == "server" and key.operation == operation}
+        renamed = (
+            (replace(key, service_name=name) if key.service_name in own else key, part) for key, part in self.parts
+        )
+        return replace(self, parts=tuple(renamed)) if len(own) == 1 else self

@@ -112,8 +112,9 @@ class ForeignServers:
         if key not in self._targets:
             stage(f"starting {key}")
             folder = self.control.stack_set.home / f"{len(self._programs)}-{restart}"
-            service = subject.method.strip("/").rpartition("/")[0].rpartition(".")[2] or "server"
-            self._programs[key] = ForeignProgram.start(server, service, self.environ, self.otlp_endpoint, folder)
+            self._programs[key] = ForeignProgram.start(
+                server, subject.service or "server", self.environ, self.otlp_endpoint, folder
+            )
             target = await self._programs[key].target(subject.tls)
             self._refuse_one_address_for_two(key, target)
             self._targets[key] = target

@@ -77,6 +77,22 @@ class MethodCall:
     deadline_s: float | None = None
 
     @property
+    def service(self) -> str:
+        """The service's name without its package, as `method` says it."""
+        return self._parts[0].rpartition(".")[2]
+
+    @property
+    def operation(self) -> str:
+        """What a trace calls the method, such as Greeter/SayHello."""
+        return f"{self.service}/{self._parts[1]}"
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        written = self.method.strip().strip("/")
+        service, _, name = written.rpartition("/" if "/" in written else ".")
+        return service, name
+
+    @property
     def is_tried(self) -> bool:
         """Whether one call may be made beforehand: it will be made many times anyway."""
         return True

@@ -14,6 +14,7 @@ from tracelab.compare.explanation.prediction import Prediction
 from tracelab.compare.explanation.trace_parts import TraceParts
 from tracelab.compare.measurement.block_design import Measurement, ProtocolSettings
 from tracelab.compare.measurement.environment import Environment
+from tracelab.compare.question.method_call import SERVER_KEY
 from tracelab.compare.statistics.analysis import Analysis, Summary, analyse, compared, summarise
 from tracelab.compare.statistics.sample import Entry, of_entry
 from tracelab.compare.statistics.verdict import VerdictKind
@@ -81,7 +82,21 @@ class ComparisonRun:
         samples = of_entry(self.measurement.samples, entry.name)
         return tail_calls(samples) if self.by_tail else typical_calls(samples)
 
+    @cached_property
+    def silent_servers(self) -> tuple[str, ...]:
+        """The servers that are not ours whose calls are traced, and that sent no span of them."""
+        compared_to, variants = compared(self.measurement.entries)
+        theirs = [entry for entry in (compared_to, *variants) if SERVER_KEY in self.options.get(entry.name, {})]
+        return tuple(entry.name for entry in theirs if self._is_silent(entry))
+
+    def _is_silent(self, entry: Entry) -> bool:
+        samples = of_entry(self.measurement.samples, entry.name)
+        traces = [trace for sample in samples if (trace := self.traces.get(sample.trace_id)) is not None]
+        return bool(traces) and not any(trace.reaches_a_server for trace in traces)
+
     def _decomposition(self, baseline: Entry, entry: Entry) -> Decomposition | None:
+        if {baseline.name, entry.name} <= set(self.silent_servers):
+            return None
         block_count = self.measurement.block_count
         seed = f"{self.settings.analysis.seed}:decomposition"
         return decompose(self.band(baseline), self.band(entry), self.traces, block_count=block_count, seed=seed)

@@ -59,6 +59,9 @@ def _notes_on_traces(run: ComparisonRun) -> Iterator[str]:
     ]
     if untraced:
         yield f"{' and '.join(untraced)} left no traces (instrumentation off), so there is no breakdown of it"
+    if silent := run.silent_servers:
+        names, them = " and ".join(silent), "it" if len(silent) == 1 else "them"
+        yield f"no spans of {names} came, so no breakdown reaches into {them}: --run or ./lab run traces a server"
     short = [
         entry.name
         for entry in run.measurement.entries

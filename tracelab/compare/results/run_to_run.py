@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tracelab.compare.question.method_call import SERVER_KEY
 from tracelab.compare.results.comparison_run import ComparisonRun
 from tracelab.compare.statistics import verdict as verdicts
 from tracelab.compare.statistics.analysis import ERROR_RATE
@@ -79,7 +80,7 @@ def _compare(
 ) -> RunToRun:
     mean_now, mean_then = (math.exp(_mean([math.log(_median_ns(run, name)) for run in runs])) for runs in (now, then))
     for run in (*now, *then):
-        differing = now[0].options.get(name) != run.options.get(name)
+        differing = _asked(now[0], name) != _asked(run, name)
         reason = reason or (f"{name} was measured with other options" if differing else "")
     if reason:
         return RunToRun(name, mean_now, mean_then, None, verdicts.not_comparable(reason))
@@ -181,3 +182,8 @@ def run_to_run_to_json(results: Sequence[RunToRun], now: str, then: str) -> dict
             for one in results
         ],
     }
+
+
+def _asked(run: ComparisonRun, name: str) -> Mapping[str, str]:
+    """The options of a variant but for where its server ran: each run may start it elsewhere."""
+    return {key: value for key, value in run.options.get(name, {}).items() if key != SERVER_KEY}
