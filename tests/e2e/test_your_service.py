@@ -22,6 +22,7 @@ from tests.e2e.outsiders import SAMPLES
 from tests.polling import eventually
 from tracelab.stack import Stack, StackOptions
 
+pytestmark = pytest.mark.timeout(300)
 PAGE = ROOT / "docs" / "your-service.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENTED_PORTS = ("50061", "50062")
