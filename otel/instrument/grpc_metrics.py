@@ -89,9 +89,9 @@ def _library() -> ModuleType:
 def _without_bytecode(library: ModuleType) -> Callable[[], None]:
     """Let no bytecode run while core's figures are handed over; return what takes that back.
 
-    The library makes an object of each figure under a lock that calls take too, in aio under the GIL: where its
-    dataclass gives the GIL away, whoever gets it waits for the lock, and the process stands still. This type is made in
-    C, and gives nothing away. Held by tests/unit/instrument/test_seams.py.
+    A hand-over in which other Python code gets its turn may never end in a busy grpc.aio process, and the process stands
+    still. The library makes an object of each figure; this type is made in C, and lets nobody in between. Held by
+    tests/unit/instrument/test_seams.py.
     """
     module = library._observability
     found = module.StatsData
@@ -106,8 +106,7 @@ def _without_bytecode(library: ModuleType) -> Callable[[], None]:
 class _Collector:
     """Collects garbage in a thread of its own, in place of the interpreter's own moments.
 
-    Before Python 3.12 these are wherever an object is made, so at a hand-over too: a call that is freed there waits for
-    the lock that its own thread holds.
+    Before Python 3.12 these are wherever an object is made, so at a hand-over too, which then may not end either.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,6 @@
-"""A busy aio process that records what gRPC's core counts, started by test_grpc_metrics.py.
+"""A process on grpc.aio that records what gRPC's core counts, started by test_grpc_metrics.py.
 
-Makes calls, some at once, whose objects only garbage collection frees, and prints one JSON object: by metric, method
-and status what was counted in the end.
+Makes calls, one after the other, and prints one JSON object: by metric, method and status what was counted in the end.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricR
 
 from otel.instrument.grpc_metrics import start_grpc_metrics
 from otel.instrument.settings import UNTRACED_SERVICES
-
-AT_ONCE = 8
 
 
 async def work(request: bytes, context: object) -> bytes:
@@ -40,13 +37,8 @@ async def calls(count: int) -> None:
         await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         method: Any = channel.unary_unary("/t.T/Work")
 
-        async def some(how_many: int) -> None:
-            for _ in range(how_many):
-                garbage: list[Any] = [method(b"x" * 100)]
-                garbage.append(garbage)
-                await garbage[0]
-
-        await asyncio.gather(*(some(count // AT_ONCE) for _ in range(AT_ONCE)))
+        for _ in range(count):
+            await method(b"x" * 100)
     await server.stop(0)
 
 

@@ -1,4 +1,4 @@
-"""gRPC's own metrics in a busy process: every attempt is counted, and the process goes on."""
+"""gRPC's own metrics in a process of their own: every attempt is counted, and the process ends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CALLS = 2000
+CALLS = 200
 BOUND_S = 60.0
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="grpcio-observability is made for Linux alone")
 
 
-def test_a_busy_process_goes_on_and_what_core_counts_is_exact_and_of_its_own_calls_alone() -> None:
+def test_what_core_counts_is_exact_and_of_the_process_s_own_calls_alone() -> None:
     program = [sys.executable, "-m", "tests.e2e.grpc_metrics_program", str(CALLS)]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=BOUND_S)
 
