@@ -89,8 +89,8 @@ def _library() -> ModuleType:
 def _without_bytecode(library: ModuleType) -> Callable[[], None]:
     """Let no bytecode run while core's figures are handed over; return what takes that back.
 
-    A hand-over in which other Python code gets its turn may never end in a busy grpc.aio process, and the process stands
-    still. The library makes an object of each figure; this type is made in C, and lets nobody in between. Held by
+    A hand-over in which other Python code gets its turn may never end in a busy grpc.aio process, which stands still
+    then. The library makes an object of each figure; this type is made in C, and lets nobody in between. Held by
     tests/unit/instrument/test_seams.py.
     """
     module = library._observability
