@@ -29,6 +29,7 @@ RETRY_POLICY: Final = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
+ENDINGS: Final = ("returned", "caught")  # how a witness calls the end of a handler
 OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
@@ -112,3 +113,10 @@ def returned_ids(*servers: Process) -> Counter[str]:
     lines = [line for server in servers for line in server.witness()]
     span_ids = {line["rpc_id"]: line["traceparent"].split("-")[2] for line in lines if line["event"] == "entered"}
     return Counter(span_ids[line["rpc_id"]] for line in lines if line["event"] == "returned")
+
+
+def in_hand_ids(server: Process) -> set[str]:
+    """Name each call whose handler has begun and not ended, however, by the server's own id."""
+    lines = server.witness()
+    begun = {line["rpc_id"] for line in lines if line["event"] == "entered"}
+    return begun - {line["rpc_id"] for line in lines if line["event"] in ENDINGS}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from tracelab.chaos.bench import Bench
-from tracelab.chaos.callers import callers, returned_ids
+from tracelab.chaos.bench import Bench, until
+from tracelab.chaos.callers import callers, in_hand_ids, returned_ids
 from tracelab.chaos.experiment import Count, Experiment, at_least, equal
 
 ROOM: Final = 10
@@ -22,6 +22,8 @@ async def ten_times_what_fits(bench: Bench) -> tuple[Count, ...]:
         await tally.wait_for_answers(bench.pick(2_000, 200))
         lasted_s = time.monotonic() - begun_s
     capacity = ROOM / WORK_S * lasted_s
+    # An answer is with its caller before the service has let go of the call.
+    await until(lambda: not in_hand_ids(service), "the service to let go of its last calls")
     async with callers([service.address], 1, retries=False, baggage=FAULT) as afterwards:
         await afterwards.wait_for_answers(20)
     await bench.stop(service)
