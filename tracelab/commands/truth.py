@@ -20,9 +20,12 @@ from otel.analysis.reading import TraceReading
 from tracelab.commands.options import JsonFlag
 from tracelab.render.waterfall import Waterfall
 from tracelab.truth.catalogue import ALL_APIS, ending_names, endings_of
+from tracelab.truth.core_counts import NOT_COUNTED_HERE
+from tracelab.truth.core_run import core_can_be_asked
 from tracelab.truth.endings import ALL_KINDS, Api, Ending
 from tracelab.truth.judge import Cell, Evidence, judge
-from tracelab.truth.matrix import Run, TruthError, run_matrix
+from tracelab.truth.matrix import Run, run_matrix
+from tracelab.truth.plan import TruthError
 from tracelab.truth.report import MARKS, cells_to_json, counts, print_matrix
 
 UNCOMPARED: Final = ("OTEL_", "LAB_")  # variables that would make this run differ from the next
@@ -71,6 +74,8 @@ def truth(
         print_told_twice(out, runs)
     else:
         print_matrix(out, cells)
+        if not core_can_be_asked():
+            out.print(NOT_COUNTED_HERE)
     tally = counts(cells, "corrected")
     if tally["wrong"] or tally["hang"]:
         raise LabError(
@@ -127,4 +132,6 @@ def _witness_lines(evidence: Evidence) -> list[str]:
     record = evidence.record
     ending = "hangs" if record.hung else f"receives {record.code or record.raised} {record.details}".rstrip()
     lines.append((record.ended_unix_nano, f"caller    {ending}"))
-    return [f"{(moment - start) / 1e6:8.1f} ms  {text}" for moment, text in sorted(lines)]
+    told = [f"{(moment - start) / 1e6:8.1f} ms  {text}" for moment, text in sorted(lines)]
+    core = evidence.core
+    return [*told, f"{'':12} core      counted {core.client}; {core.server}"] if core else told

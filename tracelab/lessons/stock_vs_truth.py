@@ -20,7 +20,9 @@ ASKED = ("ok", "domain error", "deadline", "unhandled exception", "unknown metho
 async def run(lab: Lab) -> Outcome:
     """Make the same calls under both instrumentations, in fresh processes, and let the judge compare with witnesses."""
     endings = [ending for ending in endings_of(Api.AIO) if ending.name in ASKED]
-    ours, stock = await asyncio.to_thread(run_matrix, lab.environ, {Api.AIO: endings}, [Kind.UNARY_UNARY])
+    ours, stock = await asyncio.to_thread(
+        run_matrix, lab.environ, {Api.AIO: endings}, [Kind.UNARY_UNARY], asks_core=False
+    )
     codes = {name: ours_ev.record.code for name, ours_ev in by_ending(ours).items()}
     same = codes == {name: evidence.record.code for name, evidence in by_ending(stock).items()}
     called_ok = [c.ending for c in stock.cells if c.verdict == "wrong" and c.claimed.startswith("OK")]

@@ -22,6 +22,9 @@ Every kind of RPC and every way it can end, told by the untouched `opentelemetry
 (*stock*) and by its corrected form (*corrected*, the default), with grpcio {grpcio}, in both of its APIs: grpc.aio and
 the synchronous one with its pool of threads. What happened is known from
 witnesses that use no telemetry: what the servicer wrote down, what the caller received, and the clock around it.
+One more, *core counted*, is gRPC's own core, asked on Linux of the endings where that says something: the same call
+made once more, untraced, by a process that counts ([metrics.md](metrics.md)): attempts on the client's side, calls that
+came in on the server's, and their statuses.
 
 This page is made by `python -m tracelab.truth.document` from a real run; a test runs the matrix again and compares,
 on CPython 3.11 and, where there is one, on 3.13, which say the same.
@@ -35,7 +38,10 @@ _UNKNOWN: Final = """
 ## What stays unknown
 
 - A call that gRPC refuses before any servicer sees it (a request too large, the concurrency limit) looks the same to
-  Python as one whose client left early: the server's span is there, without a status code.
+  Python as one whose client left early: the server's span is there, without a status code. Core's count proves the
+  refusal by the limit, with its status. It proves nothing of a request too large, but that the call came in: the
+  server's core counts OK for it, as for a call that was cancelled or past its deadline. So it is a witness of how many,
+  and of the client's status, and no judge of the server's: its status is told only where the client's is the same.
 - A call cut short while its servicer waits for the next request of a stream: the client may have cancelled, or gRPC may
   have refused a request that is too large. The servicer is shown the very same, so the server's span has no status code
   and `tracelab.rpc.cut_short`; the client's span has the code. Once the requests have ended, a cancel reads CANCELLED.

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from otel.analysis.model import LogRecord, Span, SpanKind
 from otel.analysis.rpc import status_code_name
+from tracelab.truth.core_counts import CoreCounts
 from tracelab.truth.endings import SERVER_FAULTS, Act, Api, Ending, Scenario, Server, SpanExpected
 from tracelab.truth.expectations import claim, code_faults, exception_event_faults
 from tracelab.truth.witness import CallRecord, ServicerEvent
@@ -32,7 +33,8 @@ CLOCK_SLACK_NS = 50_000_000
 class Evidence:
     """All that is known of one scenario: the caller's record, the servicer's events, and what telemetry says.
 
-    `left_open` has the kinds of this trace's spans that had not ended when their processes did, such as `CLIENT`.
+    `left_open` has the kinds of this trace's spans that had not ended when their processes did, such as `CLIENT`;
+    `core` what gRPC's core counted when the same call was made once more, None where it was not asked.
     """
 
     scenario: Scenario
@@ -41,6 +43,7 @@ class Evidence:
     spans: tuple[Span, ...]
     logs: tuple[LogRecord, ...]
     left_open: frozenset[str] = frozenset()
+    core: CoreCounts | None = None
 
     def of_kind(self, kind: SpanKind) -> list[Span]:
         """The spans of one kind, by start."""
@@ -49,7 +52,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of the matrix, all strings, as `lab truth --json` gives it. `api` is the client's."""
+    """One cell of the matrix, all strings, as `lab truth --json` gives it.
+
+    `api` is the client's; `core` what gRPC's core counted on this side, "" where it was not asked.
+    """
 
     instrumentation: str
     api: str
@@ -59,6 +65,7 @@ class Cell:
     verdict: Verdict
     happened: str
     claimed: str
+    core: str = ""
 
 
 def judge(instrumentation: str, evidence: Evidence) -> Iterator[Cell]:
@@ -90,7 +97,14 @@ def _cell(instrumentation: str, evidence: Evidence, side: Side, faults: Sequence
         verdict,
         _happened(evidence, side),
         claimed,
+        _core(evidence, side),
     )
+
+
+def _core(evidence: Evidence, side: Side) -> str:
+    if evidence.core is None:
+        return ""
+    return evidence.core.client if side == "client" else evidence.core.server
 
 
 def _happened(evidence: Evidence, side: Side) -> str:
@@ -102,12 +116,17 @@ def _happened(evidence: Evidence, side: Side) -> str:
         return seen if seen == _client_end(ending) else f"{seen}; without the library {_client_end(ending)}"
     if ending.server_span is SpanExpected.NONE:
         return "no server could say anything"
-    if ending.server_span is SpanExpected.UNKNOWABLE and ending.reaches_servicer:
-        return "cut short while it waited for a request: cancelled or refused, which Python cannot tell apart"
     if ending.server_span is SpanExpected.UNKNOWABLE:
-        return "refused before the servicer, for a reason that Python cannot see"
+        return _unknowable(evidence)
     attempts = f", attempt {ending.server_spans} of {ending.server_spans}" if ending.server_spans > 1 else ""
     return f"{ending.true_server_code}{attempts}"
+
+
+def _unknowable(evidence: Evidence) -> str:
+    reason = "refused before the servicer, for a reason that Python cannot see"
+    if evidence.scenario.ending.reaches_servicer:
+        reason = "cut short while it waited for a request: cancelled or refused, which Python cannot tell apart"
+    return reason if evidence.core is None else f"{reason}; {evidence.core.proof}"
 
 
 def _client_end(ending: Ending) -> str:

@@ -9,16 +9,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otel.analysis.model import SpanKind
 from otel.query import TraceQuery
 from tracelab.stack import Stack, StackOptions
 from tracelab.truth.catalogue import endings_of, scenarios
+from tracelab.truth.core_counts import CoreCounts
+from tracelab.truth.core_run import CountedCalls
 from tracelab.truth.endings import ALL_KINDS, Api, Ending, Kind, Scenario, Server, SpanExpected
 from tracelab.truth.judge import Cell, Evidence, judge
 from tracelab.truth.open_spans import OpenSpan, read_open_spans
+from tracelab.truth.plan import TruthError
 from tracelab.truth.witness import CallRecord, ServicerEvent, call_records_from_json, read_servicer_events
 
 START_BOUND_S = 20.0
@@ -31,10 +34,6 @@ INSTRUMENTATIONS = ("corrected", "stock")
 SERVICERS = {Api.AIO: "tracelab.truth.servicer", Api.SYNC: "tracelab.truth.sync_servicer"}
 CALLERS = {Api.AIO: "tracelab.truth.caller", Api.SYNC: "tracelab.truth.sync_caller"}
 OTHER_API = {Api.AIO: Api.SYNC, Api.SYNC: Api.AIO}
-
-
-class TruthError(RuntimeError):
-    """The matrix could not be run; the text says which process failed and what it printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +57,23 @@ def run_matrix(
     kinds: Sequence[Kind] = ALL_KINDS,
     instrumentations: Sequence[str] = INSTRUMENTATIONS,
     on_progress: Callable[[str], None] = lambda _: None,
+    *,
+    asks_core: bool = True,
 ) -> tuple[Run, ...]:
     """Run the endings of each API (all by default) under each instrumentation on one embedded backend.
 
-    Blocks, and ends every process it started. One API after the other: two cores serve so many processes.
+    Blocks, and ends every process it started. One API after the other: two cores serve so many processes. `asks_core`
+    has calls made once more, before, by processes whose gRPC core counts them.
     """
     chosen = {api: endings_of(api) for api in Api} if endings is None else endings
     with ExitStack() as cleanup:
+        counted = cleanup.enter_context(CountedCalls(environ, chosen if asks_core else {}, kinds))
         home = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="truth-")))
         stack = cleanup.enter_context(
             Stack.start(StackOptions(ports="auto", home=home, only=("backend",)), environ=environ)
         )
         on_progress("backend is up")
+        core = counted.counts()
         runs: list[Run] = []
         for api, of_api in chosen.items():
             with ExitStack() as processes:
@@ -77,7 +81,7 @@ def run_matrix(
                     _Instrumented(instrumentation, api, home, environ, stack, of_api, kinds, processes)
                     for instrumentation in instrumentations
                 ]
-                runs += [caller.result() for caller in callers]
+                runs += [caller.result(core.get(api, {})) for caller in callers]
         return tuple(runs)
 
 
@@ -177,8 +181,8 @@ class _Instrumented:
                 process.kill()
             process.communicate()
 
-    def result(self) -> Run:
-        """Wait for the caller, then for its spans, and collect the evidence."""
+    def result(self, core: Mapping[str, CoreCounts]) -> Run:
+        """Wait for the caller, then for its spans, and collect the evidence, with what core counted by scenario."""
         printed, complaint = self._caller.communicate(timeout=CALLER_BOUND_S)
         if self._caller.returncode != 0:
             raise TruthError(f"the {self._instrumentation} caller failed: {complaint.strip()[-2000:]}")
@@ -191,7 +195,8 @@ class _Instrumented:
             record = records[scenario.name]
             seen = tuple(event for event in events if event.scenario == scenario.name)
             left_open = frozenset(span.kind for span in open_spans if span.trace_id == record.trace_id)
-            evidence.append(self._evidence(scenario, record, seen, left_open, deadline_s))
+            found = self._evidence(scenario, record, seen, left_open, deadline_s)
+            evidence.append(replace(found, core=core.get(scenario.name)))
         return Run(self._instrumentation, self._api, tuple(evidence), open_spans)
 
     def _open_spans(self) -> Iterator[OpenSpan]:

@@ -35,6 +35,10 @@ RETRY_POLICY = json.dumps(
 )
 
 
+class TruthError(RuntimeError):
+    """The matrix could not be run; the text says which process failed and what it printed."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
     """Where a server of the plan is."""

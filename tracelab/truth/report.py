@@ -33,12 +33,14 @@ def counts(cells: Iterable[Cell], instrumentation: str, api: str | None = None) 
 def print_matrix(console: Console, cells: Sequence[Cell]) -> None:
     """Print one row for each ending, kind and side, both instrumentations beside what happened."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("api", "ending", "kind", "side", "happened", *_INSTRUMENTATIONS):
+    core = ("core counted",) if any(cell.core for cell in cells) else ()
+    for heading in ("api", "ending", "kind", "side", "happened", *core, *_INSTRUMENTATIONS):
         table.add_column(heading, overflow="fold")
     for row in _rows(cells):
         first = next(iter(row.values()))
         verdicts = [_verdict_text(row.get(instrumentation)) for instrumentation in _INSTRUMENTATIONS]
-        table.add_row(first.api, first.ending, first.kind, first.side, _true_happened(row), *verdicts)
+        counted = (first.core,) if core else ()
+        table.add_row(first.api, first.ending, first.kind, first.side, _true_happened(row), *counted, *verdicts)
     console.print(table)
     for line in summaries(cells):
         console.print(line)
@@ -59,13 +61,14 @@ def _summary(cells: Sequence[Cell], instrumentation: str, api: str) -> str:
 def matrix_markdown(cells: Sequence[Cell]) -> str:
     """The matrix as the Markdown table of `docs/truth.md`, a row for each ending, kind and side."""
     lines = [
-        "| ending | kind | side | what happened | stock says | corrected says |",
-        "|---|---|---|---|---|---|",
+        "| ending | kind | side | what happened | core counted | stock says | corrected says |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in _rows(cells):
         first = next(iter(row.values()))
         said = [_verdict_plain(row.get(instrumentation)) for instrumentation in _INSTRUMENTATIONS]
-        lines.append(f"| {first.ending} | {first.kind} | {first.side} | {_true_happened(row)} | {' | '.join(said)} |")
+        known = (first.ending, first.kind, first.side, _true_happened(row), first.core)
+        lines.append(f"| {' | '.join((*known, *said))} |")
     return "\n".join(lines) + "\n"
 
 

@@ -207,16 +207,24 @@ def method_handlers(servicer: Servicer) -> dict[str, Any]:
     }
 
 
-async def serve(telemetry: Telemetry, witness: WitnessFile, ready_file: Path, rpc_limit: int | None) -> None:
-    """Serve on a free port until SIGTERM, then cancel what is in flight and leave."""
+async def started_server(
+    telemetry: Telemetry, handlers: dict[str, Any], rpc_limit: int | None
+) -> tuple[grpc.aio.Server, int]:
+    """A server of these methods on a free port, and the port."""
     server = grpc.aio.server(
         interceptors=telemetry.server_interceptors(),
         options=[("grpc.so_reuseport", 0)],
         maximum_concurrent_rpcs=rpc_limit,
     )
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, method_handlers(Servicer(witness)))])
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    return server, port
+
+
+async def serve(telemetry: Telemetry, witness: WitnessFile, ready_file: Path, rpc_limit: int | None) -> None:
+    """Serve on a free port until SIGTERM, then cancel what is in flight and leave."""
+    server, port = await started_server(telemetry, method_handlers(Servicer(witness)), rpc_limit)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     say_ready(ready_file, port)

@@ -157,19 +157,28 @@ def method_handlers(servicer: Servicer) -> dict[str, Any]:
     }
 
 
-def serve(
-    telemetry: Telemetry, witness: WitnessFile, ready_file: Path, *, rpc_limit: int | None, thread_count: int
-) -> None:
-    """Serve on a free port until SIGTERM, then cancel what is in flight."""
+def started_server(
+    telemetry: Telemetry, handlers: dict[str, Any], *, rpc_limit: int | None, thread_count: int
+) -> tuple[grpc.Server, int]:
+    """A server of these methods on a free port, and the port."""
     server = grpc.server(
         futures.ThreadPoolExecutor(thread_count),
         interceptors=telemetry.sync.server_interceptors(),
         options=[("grpc.so_reuseport", 0)],
         maximum_concurrent_rpcs=rpc_limit,
     )
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, method_handlers(Servicer(witness)))])
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    return server, port
+
+
+def serve(
+    telemetry: Telemetry, witness: WitnessFile, ready_file: Path, *, rpc_limit: int | None, thread_count: int
+) -> None:
+    """Serve on a free port until SIGTERM, then cancel what is in flight."""
+    handlers = method_handlers(Servicer(witness))
+    server, port = started_server(telemetry, handlers, rpc_limit=rpc_limit, thread_count=thread_count)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     say_ready(ready_file, port)
