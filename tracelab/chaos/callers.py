@@ -14,9 +14,10 @@ from typing import Final
 
 import grpc
 
-from generated import user_pb2, user_pb2_grpc
 from tracelab.chaos.bench import BenchError, Process
 
+LIST_USERS: Final = "/tracelab.user.v1.UserService/ListUsers"
+EMPTY: Final = b""  # what any message encodes to whose fields have their defaults
 TIMEOUT_S: Final = 20.0
 ANSWERS_BOUND_S: Final = 60.0
 # A refused connection fails in a millisecond; a caller who asked again at once would keep the machine from restarting.
@@ -68,19 +69,25 @@ class CallersTally:
 
 @asynccontextmanager
 async def callers(
-    addresses: Sequence[str], caller_count: int, *, retries: bool = True, baggage: str = "", pause_s: float = 0.0
+    addresses: Sequence[str],
+    caller_count: int,
+    *,
+    method: str = LIST_USERS,
+    retries: bool = True,
+    baggage: str = "",
+    pause_s: float = 0.0,
 ) -> AsyncIterator[CallersTally]:
-    """Keep `caller_count` callers at ListUsers, round robin over the addresses, until the block ends."""
+    """Keep `caller_count` callers at a unary method with empty requests, round robin, until the block ends."""
     config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
     if retries:
         config["methodConfig"] = [{"name": [{}], "retryPolicy": RETRY_POLICY}]
     tally = CallersTally()
     options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
     async with grpc.aio.insecure_channel(f"ipv4:{','.join(addresses)}", options) as channel:
-        stub = user_pb2_grpc.UserServiceStub(channel)
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
         async with asyncio.TaskGroup() as group:
             for _ in range(caller_count):
-                group.create_task(_keep_calling(stub, tally, baggage, pause_s))
+                group.create_task(_keep_calling(call, tally, baggage, pause_s))
             try:
                 yield tally
             finally:
@@ -88,7 +95,7 @@ async def callers(
 
 
 async def _keep_calling(
-    stub: user_pb2_grpc.UserServiceAsyncStub, tally: CallersTally, baggage: str, pause_s: float
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes], tally: CallersTally, baggage: str, pause_s: float
 ) -> None:
     while not tally.is_over:
         span_id = secrets.token_hex(8)
@@ -96,7 +103,7 @@ async def _keep_calling(
         metadata += [("baggage", baggage)] if baggage else []
         begun_s = time.perf_counter()
         try:
-            await stub.ListUsers(user_pb2.ListUsersRequest(), timeout=TIMEOUT_S, metadata=metadata)
+            await call(EMPTY, timeout=TIMEOUT_S, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             tally.codes[error.code().name] += 1
             await asyncio.sleep(PAUSE_AFTER_REFUSAL_S)

@@ -2,6 +2,7 @@
 
 lab test
 lab test --quick       the checks and the unit tests, in a minute
+lab test --containers  the compose file on a container engine, each container stopped and restarted under calls
 lab test -k demo
 lab test tests/unit
 """
@@ -17,7 +18,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from clients.errors import LabError
+from clients.errors import LabError, WrongUsageError
+from clients.event_loop import run_until_signal
+from clients.output import console, note
 from tracelab.commands.stubs import tools_environ
 from tracelab.stack.command_lines import ROOT
 
@@ -28,6 +31,7 @@ CHECKS: Final = (
     ("buf", ("buf", "lint", "proto")),
 )
 QUICK: Final = "--quick"
+CONTAINERS: Final = "--containers"
 MOST_WORKERS: Final = 12
 _NEEDED: Final = ("pytest", "mypy", "ruff")
 
@@ -35,11 +39,32 @@ _NEEDED: Final = ("pytest", "mypy", "ruff")
 def run(words: list[str]) -> int:
     """Run the checks and the tests; with words, pytest alone with these. Gives the first failure's exit code."""
     if words[:1] in (["--help"], ["-h"]):
-        print(f"Usage: lab test [--quick] [PYTEST OPTIONS]\n\n{__doc__}")
+        print(f"Usage: lab test [--quick | --containers] [PYTEST OPTIONS]\n\n{__doc__}")
         return 0
+    if CONTAINERS in words:
+        return _run_containers(words)
     if not all(importlib.util.find_spec(module) for module in _NEEDED):
         _install()
     return _run_side_by_side(*plan(words, os.cpu_count() or 1))
+
+
+def _run_containers(words: list[str]) -> int:
+    """Run the compose file on the engine that answers; nothing of it is pytest's, and CI does not come here."""
+    from tracelab.chaos.containers import run_containers
+    from tracelab.chaos.report import print_results
+
+    if words != [CONTAINERS]:
+        raise WrongUsageError("--containers takes no other words", "./lab test --containers")
+    results = run_containers(
+        os.environ,
+        on_begun=lambda experiment: note(f"{experiment.slug}: {experiment.harm}"),
+        run=run_until_signal,
+    )
+    print_results(console(), results)
+    broken = [result.experiment.slug for result in results if not result.held]
+    if broken:
+        raise LabError(f"not held: {', '.join(broken)}", "docker compose logs shows what a container says")
+    return 0
 
 
 def plan(words: Sequence[str], cores: int) -> tuple[Sequence[tuple[str, Sequence[str]]], list[str]]:
