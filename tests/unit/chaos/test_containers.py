@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import stat
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ import yaml
 from clients.discovery import probes
 from clients.errors import LabError, WrongUsageError
 from tracelab.chaos import compose, containers
-from tracelab.chaos.bench import Bench
+from tracelab.chaos.bench import Bench, BenchError
 from tracelab.chaos.compose import Compose, find_compose
 from tracelab.commands import test as command
 
@@ -163,3 +164,29 @@ def test_a_service_may_refuse_calls_while_it_is_away_and_telemetry_may_cost_none
     assert all(count.held is not False for count in counted) == held
     sent, *endings = (count.value for count in counted)
     assert sent == sum(endings)
+
+
+def demos(monkeypatch: pytest.MonkeyPatch, *codes: int) -> list[int]:
+    """Let the demo end with these exit codes, one after the other; give those that are left."""
+    left = list(codes)
+    monkeypatch.setattr(
+        containers, "_demo", lambda _home, _environ: subprocess.CompletedProcess([], left.pop(0), "", "it\nis late")
+    )
+    return left
+
+
+def test_the_demo_afterwards_may_wait_for_the_collector_to_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = demos(monkeypatch, 1, 0, 1)
+    containers.demonstrate(tmp_path, {})
+    assert left == [1]
+
+
+def test_a_demo_whose_trace_never_is_whole_is_told_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "DELIVERY_BOUND_S", -1.0)
+    demos(monkeypatch, 1)
+    with pytest.raises(BenchError, match="the demo afterwards failed: it is late"):
+        containers.demonstrate(tmp_path, {})
