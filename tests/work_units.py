@@ -49,4 +49,6 @@ def sendable(report: Any) -> Any:
         return report.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(report, dict):
         return {name: sendable(value) for name, value in report.items()}
-    return [sendable(value) for value in report] if isinstance(report, list | tuple) else report
+    if isinstance(report, tuple):  # the reason of a skip is one, and stays one
+        return tuple(sendable(value) for value in report)
+    return [sendable(value) for value in report] if isinstance(report, list) else report

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_report_with_half_a_surrogate_pair_can_be_sent() -> None:
     report = {"sections": [("Captured log call", "kept \ud800")], "duration": 0.1, "longrepr": None}
     assert sendable(report) == {
-        "sections": [["Captured log call", "kept \\ud800"]],
+        "sections": [("Captured log call", "kept \\ud800")],
         "duration": 0.1,
         "longrepr": None,
     }

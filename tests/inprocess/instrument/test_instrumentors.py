@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanKind
 from otel.instrument import library as ours
 from otel.instrument.instrumentors import INSTRUMENTS
 from otel.instrument.testing import InMemoryTelemetry, in_memory_telemetry
-from tests.polling import eventually
+from tests.polling import eventually, eventually_async
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVER, CLIENT = "GrpcInstrumentorServer", "GrpcInstrumentorClient"
@@ -93,13 +93,17 @@ async def aio_call(server_interceptors: Sequence[Any] = (), client_interceptors:
     await server.stop(None)
 
 
-def spans(telemetry: InMemoryTelemetry) -> list[ReadableSpan]:
-    """The spans of one call: those of both sides, once each has come."""
+async def spans(telemetry: InMemoryTelemetry, least_count: int = 2) -> list[ReadableSpan]:
+    """The spans of calls: those of both sides, once so many have come; an aio call's may need the loop for it."""
 
-    def both(found: Iterable[ReadableSpan]) -> bool:
-        return {span.kind for span in found} == {SpanKind.CLIENT, SpanKind.SERVER}
+    def both(found: Sequence[ReadableSpan]) -> bool:
+        return len(found) >= least_count and {span.kind for span in found} == {SpanKind.CLIENT, SpanKind.SERVER}
 
-    return sorted(eventually(telemetry.spans, until=both), key=lambda span: span.kind.name)
+    async def seen() -> Sequence[ReadableSpan]:
+        return telemetry.spans()
+
+    found = await eventually_async(seen, until=both)
+    return sorted(found, key=lambda span: span.kind.name)
 
 
 def is_ours(found: Sequence[ReadableSpan]) -> bool:
@@ -114,10 +118,10 @@ async def test_a_call_has_one_span_on_each_side_whichever_instrumentor_comes_fir
         instrument(library)
 
     call()
-    found = spans(telemetry)
+    found = await spans(telemetry)
     telemetry.clear()
     await aio_call()
-    found_aio = spans(telemetry)
+    found_aio = await spans(telemetry)
 
     for each in (found, found_aio):
         assert [span.kind for span in each] == [SpanKind.CLIENT, SpanKind.SERVER]
@@ -138,16 +142,16 @@ async def test_interceptors_that_the_program_brings_itself_make_no_second_span(
         lambda target: intercept(grpc.insecure_channel(target), library.client_interceptor()),
         [library.server_interceptor()],
     )
-    found = spans(telemetry)
+    found = await spans(telemetry)
     telemetry.clear()
     await aio_call([library.aio_server_interceptor()], library.aio_client_interceptors())
-    found_aio = spans(telemetry)
+    found_aio = await spans(telemetry)
 
     assert is_ours([*found, *found_aio])
     assert [len(found), len(found_aio)] == [2, 2]
 
 
-def test_grpc_s_own_interceptors_stay_on_a_channel_that_is_traced(telemetry: InMemoryTelemetry) -> None:
+async def test_grpc_s_own_interceptors_stay_on_a_channel_that_is_traced(telemetry: InMemoryTelemetry) -> None:
     asked = []
 
     class Asked(grpc.UnaryUnaryClientInterceptor):
@@ -159,7 +163,7 @@ def test_grpc_s_own_interceptors_stay_on_a_channel_that_is_traced(telemetry: InM
     call(lambda target: grpc.intercept_channel(grpc.insecure_channel(target), Asked(), ours.client_interceptor()))
 
     assert asked == ["/a.Echo/Say"]
-    assert len(spans(telemetry)) == 2
+    assert len(await spans(telemetry)) == 2
 
 
 async def test_the_program_s_other_interceptors_stay(telemetry: InMemoryTelemetry) -> None:
@@ -185,19 +189,19 @@ async def test_the_program_s_other_interceptors_stay(telemetry: InMemoryTelemetr
     await aio_call([AskedAio()], [AskedClient()])
 
     assert asked == ["sync", "aio client", "aio"]
-    assert len(eventually(telemetry.spans, until=lambda found: len(found) >= 4)) == 4
+    assert len(await spans(telemetry, 4)) == 4
 
 
-def test_a_channel_made_before_keeps_the_interceptor_that_it_is_given(telemetry: InMemoryTelemetry) -> None:
+async def test_a_channel_made_before_keeps_the_interceptor_that_it_is_given(telemetry: InMemoryTelemetry) -> None:
     channel = grpc.insecure_channel
 
     instrument(ours)
     call(lambda target: grpc.intercept_channel(channel(target), ours.client_interceptor()))
 
-    assert len(spans(telemetry)) == 2
+    assert len(await spans(telemetry)) == 2
 
 
-def test_another_copy_of_the_instrumentors_adds_no_second_span(telemetry: InMemoryTelemetry) -> None:
+async def test_another_copy_of_the_instrumentors_adds_no_second_span(telemetry: InMemoryTelemetry) -> None:
     instrument(ours)
     spec = importlib.util.find_spec("otel.instrument.instrumentors")
     assert spec is not None
@@ -207,7 +211,7 @@ def test_another_copy_of_the_instrumentors_adds_no_second_span(telemetry: InMemo
 
     instrument(copy)
     call()
-    found = spans(telemetry)
+    found = await spans(telemetry)
     for name in NAMES:
         getattr(copy, name)().uninstrument()
 
@@ -224,7 +228,7 @@ async def test_the_hooks_are_called(telemetry: InMemoryTelemetry) -> None:
     await aio_call()
 
     assert seen == ["request", 1, "request", 1]
-    assert len(eventually(telemetry.spans, until=lambda found: len(found) >= 4)) == 4
+    assert len(await spans(telemetry, 4)) == 4
 
 
 def test_one_kind_of_channel_may_be_left_out(telemetry: InMemoryTelemetry) -> None:
@@ -236,13 +240,13 @@ def test_one_kind_of_channel_may_be_left_out(telemetry: InMemoryTelemetry) -> No
     assert [span.kind for span in eventually(telemetry.spans)] == [SpanKind.SERVER]
 
 
-def test_the_tracer_provider_given_is_the_one_that_is_used(telemetry: InMemoryTelemetry) -> None:
+async def test_the_tracer_provider_given_is_the_one_that_is_used(telemetry: InMemoryTelemetry) -> None:
     other = in_memory_telemetry()
     instrument(ours, [SERVER, CLIENT], tracer_provider=other.providers.tracer_provider)
 
     call()
 
-    assert len(spans(other)) == 2
+    assert len(await spans(other)) == 2
     assert telemetry.spans() == []
     other.shutdown()
 
