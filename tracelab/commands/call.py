@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -18,6 +17,16 @@ from clients.output import console, note, print_json
 from clients.word_completion import one_of
 from otel.tls.files import NO_TLS, TlsFiles
 from tracelab.commands.options import JsonFlag
+from tracelab.commands.server_options import (
+    CaOption,
+    CertOption,
+    KeyOption,
+    MetadataOption,
+    ProtoOption,
+    ProtoPathOption,
+    ProtosetOption,
+    ServerNameOption,
+)
 
 if TYPE_CHECKING:
     from otel.analysis.reading import TraceReading
@@ -41,47 +50,24 @@ def call(
         str,
         typer.Argument(metavar="[JSON|@FILE]", help="The request; @- is standard input. A stream takes several."),
     ] = "{}",
-    metadata: Annotated[
-        list[str] | None, typer.Option("--metadata", "-H", metavar="KEY=VALUE", help="Goes along; may be repeated.")
-    ] = None,
+    metadata: MetadataOption = None,
     timeout_s: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="The deadline of the call.")
     ] = DEFAULT_TIMEOUT_S,
     compression: Annotated[
         str, typer.Option("--compression", autocompletion=one_of(*COMPRESSIONS), help="none, gzip or deflate.")
     ] = "none",
-    proto: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--proto", metavar="FILE", exists=True, dir_okay=False, help="Its contract, in place of reflection."
-        ),
-    ] = None,
-    proto_path: Annotated[
-        list[Path] | None,
-        typer.Option("--proto-path", metavar="DIR", exists=True, file_okay=False, help="Where imports are."),
-    ] = None,
-    protoset: Annotated[
-        Path | None,
-        typer.Option(
-            "--protoset", metavar="FILE", exists=True, dir_okay=False, help="Its contract as a descriptor set."
-        ),
-    ] = None,
+    proto: ProtoOption = None,
+    proto_path: ProtoPathOption = None,
+    protoset: ProtosetOption = None,
     tls: Annotated[
         bool, typer.Option("--tls", help="Speak TLS; the options below imply it, and so does LAB_TLS_CA.")
     ] = False,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="Speak no TLS, whatever LAB_TLS_CA says.")] = False,
-    ca: Annotated[
-        Path | None, typer.Option("--ca", metavar="FILE", exists=True, dir_okay=False, help="Whom to trust, PEM.")
-    ] = None,
-    cert: Annotated[
-        Path | None, typer.Option("--cert", metavar="FILE", exists=True, dir_okay=False, help="Our certificate, PEM.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", exists=True, dir_okay=False, help="Its private key, PEM.")
-    ] = None,
-    server_name: Annotated[
-        str, typer.Option("--server-name", metavar="NAME", help="The name in the server's certificate.")
-    ] = "",
+    ca: CaOption = None,
+    cert: CertOption = None,
+    key: KeyOption = None,
+    server_name: ServerNameOption = "",
     trace_wait_s: Annotated[
         float,
         typer.Option(

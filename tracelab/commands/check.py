@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -17,6 +16,16 @@ from clients.output import console, note, print_json
 from otel.tls.contexts import client_context
 from otel.tls.files import TlsFiles
 from tracelab.commands.options import JsonFlag
+from tracelab.commands.server_options import (
+    CaOption,
+    CertOption,
+    KeyOption,
+    MetadataOption,
+    ProtoOption,
+    ProtoPathOption,
+    ProtosetOption,
+    ServerNameOption,
+)
 
 if TYPE_CHECKING:
     from otel.instrument import Telemetry
@@ -45,9 +54,7 @@ def check(
             help="May be called, some times, with this request; may be repeated.",
         ),
     ] = None,
-    metadata: Annotated[
-        list[str] | None, typer.Option("--metadata", "-H", metavar="KEY=VALUE", help="Goes along; may be repeated.")
-    ] = None,
+    metadata: MetadataOption = None,
     timeout_s: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="The deadline of a call that may answer.")
     ] = DEFAULT_TIMEOUT_S,
@@ -57,35 +64,14 @@ def check(
             "--otlp", metavar="[HOST:]PORT", help="Listen there for OTLP over gRPC, where the server exports."
         ),
     ] = "",
-    proto: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--proto", metavar="FILE", exists=True, dir_okay=False, help="Its contract, in place of reflection."
-        ),
-    ] = None,
-    proto_path: Annotated[
-        list[Path] | None,
-        typer.Option("--proto-path", metavar="DIR", exists=True, file_okay=False, help="Where imports are."),
-    ] = None,
-    protoset: Annotated[
-        Path | None,
-        typer.Option(
-            "--protoset", metavar="FILE", exists=True, dir_okay=False, help="Its contract as a descriptor set."
-        ),
-    ] = None,
+    proto: ProtoOption = None,
+    proto_path: ProtoPathOption = None,
+    protoset: ProtosetOption = None,
     tls: Annotated[bool, typer.Option("--tls", help="Speak TLS; the options below imply it.")] = False,
-    ca: Annotated[
-        Path | None, typer.Option("--ca", metavar="FILE", exists=True, dir_okay=False, help="Whom to trust, PEM.")
-    ] = None,
-    cert: Annotated[
-        Path | None, typer.Option("--cert", metavar="FILE", exists=True, dir_okay=False, help="Our certificate, PEM.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", exists=True, dir_okay=False, help="Its private key, PEM.")
-    ] = None,
-    server_name: Annotated[
-        str, typer.Option("--server-name", metavar="NAME", help="The name in the server's certificate.")
-    ] = "",
+    ca: CaOption = None,
+    cert: CertOption = None,
+    key: KeyOption = None,
+    server_name: ServerNameOption = "",
     trace_wait_s: Annotated[
         float, typer.Option("--trace-wait", metavar="SECONDS", min=0.1, help="What the server's spans may take.")
     ] = DEFAULT_TRACE_WAIT_S,
