@@ -15,6 +15,7 @@ from typing import Final
 import grpc
 
 from tracelab.chaos.bench import BenchError, Process
+from tracelab.chaos.tally import Tally
 
 LIST_USERS: Final = "/tracelab.user.v1.UserService/ListUsers"
 EMPTY: Final = b""  # what any message encodes to whose fields have their defaults
@@ -39,23 +40,11 @@ OPTIONS: Final = (
 
 
 @dataclass
-class CallersTally:
-    """How the calls so far ended: by code, how long the answered ones took, and the span ids that these carried."""
+class CallersTally(Tally):
+    """How the calls so far ended, how long the answered ones took, and the span ids that these carried."""
 
-    codes: Counter[str] = field(default_factory=Counter)
     durations_s: list[float] = field(default_factory=list)
     answered_ids: list[str] = field(default_factory=list)
-    is_over: bool = False
-
-    @property
-    def sent_count(self) -> int:
-        """How many calls came to an end."""
-        return self.codes.total()
-
-    @property
-    def refused_count(self) -> int:
-        """How many did not end OK."""
-        return self.codes.total() - self.codes["OK"]
 
     async def wait_for_answers(self, count: int) -> None:
         """Wait for so many more answers; BenchError if they do not come."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from clients.discovery import probes
 from otel.query import TraceQuery
 from tracelab.chaos.bench import BenchError, Process
+from tracelab.chaos.tally import Tally
 
 EXPORT: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 SENDER_COUNT: Final = 4
@@ -30,22 +30,10 @@ POLL_S: Final = 0.01
 
 
 @dataclass
-class Exports:
-    """How the batches so far ended, by status code, and which were acknowledged, oldest first."""
+class Exports(Tally):
+    """How the batches so far ended, and which were acknowledged, oldest first."""
 
-    codes: Counter[str] = field(default_factory=Counter)
     acknowledged: list[bytes] = field(default_factory=list)
-    is_over: bool = False
-
-    @property
-    def sent_count(self) -> int:
-        """How many came to an end."""
-        return self.codes.total()
-
-    @property
-    def refused_count(self) -> int:
-        """How many were not acknowledged."""
-        return self.codes.total() - self.codes["OK"]
 
     async def wait_for(self, condition: Callable[[], bool]) -> None:
         """Wait until it holds; BenchError with what has been counted if it does not."""
