@@ -20,6 +20,19 @@ SAMPLES = ROOT / "tests" / "samples"
 COMPILE_TIMEOUT_S = 60
 START_BOUND_S = 30.0
 
+SLOW_SERVER = """
+import time
+import greeter_server
+
+class Slow(greeter_server.Greeter):
+    def SayHello(self, request, context):
+        time.sleep({delay_s})
+        return super().SayHello(request, context)
+
+greeter_server.Greeter = Slow
+greeter_server.main()
+"""
+
 TLS_SERVER = """
 import sys
 from concurrent import futures
@@ -49,6 +62,12 @@ def hello_folder(folder: Path) -> Path:
     subprocess.run(
         [sys.executable, "-m", "grpc_tools.protoc", *words], cwd=folder, check=True, timeout=COMPILE_TIMEOUT_S
     )
+    return folder
+
+
+def with_slow_server(folder: Path, delay_s: float) -> Path:
+    """Put a synchronous greeter into a folder of greeters, `slow_server.py`, whose SayHello takes so much longer."""
+    (folder / "slow_server.py").write_text(SLOW_SERVER.format(delay_s=delay_s), encoding="utf-8")
     return folder
 
 

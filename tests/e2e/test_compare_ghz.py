@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.lab_process import Lab
-from tests.e2e.outsiders import hello_folder, started
+from tests.e2e.outsiders import hello_folder, started, with_slow_server
 from tracelab.compare.measurement.block_design import ProtocolSettings
 from tracelab.compare.measurement.lab_servers import LabServers
 from tracelab.compare.measurement.stack_set import StackSet
@@ -28,18 +28,6 @@ from tracelab.compare.statistics.sample import of_entry, ranked_latencies
 ROOT = Path(__file__).resolve().parents[2]
 RPC = "UserService/ListUsers"
 FAULT = f"{RPC}:delay=50ms"
-SLOW = """
-import time
-import greeter_server
-
-class Slow(greeter_server.Greeter):
-    def SayHello(self, request, context):
-        time.sleep(0.05)
-        return super().SayHello(request, context)
-
-greeter_server.Greeter = Slow
-greeter_server.main()
-"""
 BLOCKS, CALLS = 20, 5
 GHZ = shutil.which("ghz")
 pytestmark = pytest.mark.skipif(GHZ is None, reason="ghz is not on this machine")
@@ -58,8 +46,7 @@ def test_ghz_measures_the_same_latency_of_the_same_calls(tmp_path: Path) -> None
 
 
 def test_ghz_measures_the_same_latency_of_a_server_that_is_not_ours(tmp_path: Path) -> None:
-    folder = hello_folder(tmp_path / "hello")
-    (folder / "slow_server.py").write_text(SLOW, encoding="utf-8")
+    folder = with_slow_server(hello_folder(tmp_path / "hello"), delay_s=0.05)
     words, environ = [sys.executable, "slow_server.py", "--port", "0"], {"PATH": os.environ["PATH"]}
     ana = '{"name": "Ana"}'
     saved = tmp_path / "run.json"

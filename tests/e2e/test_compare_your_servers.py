@@ -13,22 +13,10 @@ import pytest
 
 from tests.conformance import node_sender
 from tests.e2e.lab_process import Lab
-from tests.e2e.outsiders import hello_folder, started, with_tls
+from tests.e2e.outsiders import hello_folder, started, with_slow_server, with_tls
 
 pytestmark = pytest.mark.timeout(240)
 
-SLOW = """
-import time
-import greeter_server
-
-class Slow(greeter_server.Greeter):
-    def SayHello(self, request, context):
-        time.sleep(0.1)
-        return super().SayHello(request, context)
-
-greeter_server.Greeter = Slow
-greeter_server.main()
-"""
 SAY_HELLO = ("--call", "hello.Greeter/SayHello")
 ANA = ("--data", '{"name": "Ana"}')
 SHORT = ("--max-seconds", "10", "--seed", "7", "--json")
@@ -42,9 +30,7 @@ def ok_shares(found: dict[str, Any]) -> dict[str, float]:
 
 @pytest.fixture(name="folder", scope="module")
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = hello_folder(tmp_path_factory.mktemp("hello"))
-    (folder / "slow_server.py").write_text(SLOW, encoding="utf-8")
-    return folder
+    return with_slow_server(hello_folder(tmp_path_factory.mktemp("hello")), delay_s=0.1)
 
 
 @pytest.fixture(name="lab", scope="module")
