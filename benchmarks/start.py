@@ -89,14 +89,21 @@ def _await_trace(terminal: int, started_s: float) -> float:
     return shown_s
 
 
-def peak_memory_mb(lab: Path, environ: Mapping[str, str]) -> dict[str, float]:
-    """Return the peak resident memory of each process in one demo, in MB, as the demo itself reports it."""
+def memory_mb(lab: Path, environ: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Return the memory of each process in one demo, in MB, as the demo itself reports it.
+
+    `peak_rss_mb` counts what processes share for each of them, `pss_mb` divides it, so that those alone add up.
+    """
     ended = subprocess.run(
         [lab, "demo", "--ports", "auto", "--json"], capture_output=True, text=True, env=dict(environ), timeout=120
     )
     if ended.returncode != 0:
         raise BenchmarkError(f"lab demo --json failed: {ended.stderr.strip()[-400:]}")
-    return {name: float(value) for name, value in json.loads(ended.stdout)["peak_rss_mb"].items()}
+    said = json.loads(ended.stdout)
+    return {
+        figure: {name: float(value) for name, value in said[figure].items() if value is not None}
+        for figure in ("peak_rss_mb", "pss_mb")
+    }
 
 
 @contextmanager
@@ -136,9 +143,8 @@ def measure(warm_count: int, cold_count: int, say: Any) -> dict[str, Any]:
         environ |= {"LAB_HOME": home, "TERM": "xterm-256color"}
         environ.pop("VIRTUAL_ENV", None)
         say("memory: one run that also warms up")
-        memory_mb = peak_memory_mb(lab, environ)
-        result: dict[str, Any] = {"machine": machine(), "peak_rss_mb": memory_mb, "to_trace": {}, "skipped": {}}
-        result["peak_rss_total_mb"] = round(sum(memory_mb.values()), 1)
+        result: dict[str, Any] = {"machine": machine(), **memory_mb(lab, environ), "to_trace": {}, "skipped": {}}
+        result["pss_total_mb"] = round(sum(result["pss_mb"].values()), 1)
         say(f"warm: {warm_count} runs")
         result["to_trace"]["warm"] = asdict(Spread.of([seconds_to_trace(lab, environ) for _ in range(warm_count)]))
         for tool in ("pip", "uv") if cold_count else ():
@@ -171,9 +177,12 @@ def as_text(result: Mapping[str, Any]) -> str:
         figures = f"{spread['min_s']:>8.2f}{spread['median_s']:>8.2f}{spread['max_s']:>8.2f}"
         lines.append(f"{name:<22}{figures}{len(spread['runs_s']):>6}")
     lines += [f"{name:<22}skipped: {why}" for name, why in result["skipped"].items()]
-    lines += ["", f"{'peak memory':<22}{'MB':>8}"]
-    lines += [f"{name:<22}{value:>8.1f}" for name, value in result["peak_rss_mb"].items()]
-    lines.append(f"{'together':<22}{result['peak_rss_total_mb']:>8.1f}")
+    lines += ["", f"{'memory, MB':<22}{'peak RSS':>10}{'PSS':>8}"]
+    for name in dict.fromkeys((*result["peak_rss_mb"], *result["pss_mb"])):
+        peak = f"{result['peak_rss_mb'][name]:.1f}" if name in result["peak_rss_mb"] else ""
+        share = f"{result['pss_mb'][name]:.1f}" if name in result["pss_mb"] else ""
+        lines.append(f"{name:<22}{peak:>10}{share:>8}")
+    lines.append(f"{'together':<32}{result['pss_total_mb']:>8.1f}")
     return "\n".join(lines)
 
 

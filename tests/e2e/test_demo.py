@@ -18,7 +18,7 @@ from tracelab.stack import Stack, StackOptions
 
 KEYS = {
     "trace_id", "traces", "services", "span_count", "orphan_span_count", "log_count", "logs_joined", "file_log_count",
-    "proof", "report_duration_ms", "elapsed_s", "peak_rss_mb",
+    "proof", "report_duration_ms", "elapsed_s", "peak_rss_mb", "pss_mb",
 }  # fmt: skip
 EVERYBODY = ["demo", "order", "report", "user"]
 
@@ -89,6 +89,7 @@ def test_the_json_has_exactly_its_keys_and_proves_one_trace(lab: Lab) -> None:
     assert set(proof) == KEYS
     assert set(proof["peak_rss_mb"]) == {"backend", "user", "order", "report"}
     assert all(megabytes > 10 for megabytes in proof["peak_rss_mb"].values())
+    assert all(0 < share < proof["peak_rss_mb"][name] for name, share in proof["pss_mb"].items() if share is not None)
     assert (proof["proof"], proof["traces"], proof["services"], proof["orphan_span_count"]) == ("full", 1, EVERYBODY, 0)
     assert proof["log_count"] == proof["logs_joined"] == proof["file_log_count"] > 0
     assert proof["span_count"] == len(shown_trace(lab, proof["trace_id"]).spans)

@@ -27,15 +27,17 @@ def test_figures_are_laid_out_with_their_spread_their_number_of_runs_and_what_wa
         "to_trace": {"warm": asdict(Spread.of([2.0, 1.5, 1.75]))},
         "skipped": {"cold, uv": "uv is not on PATH"},
         "peak_rss_mb": {"backend": 54.3, "user": 58.8},
-        "peak_rss_total_mb": 113.1,
+        "pss_mb": {"backend": 22.5, "user": 23.0, "fork_server": 21.0},
+        "pss_total_mb": 66.5,
     }
     assert as_text(result).splitlines() == [
         "seconds to the trace       min  median     max  runs",
         "warm                      1.50    1.75    2.00     3",
         "cold, uv              skipped: uv is not on PATH",
         "",
-        "peak memory                 MB",
-        "backend                   54.3",
-        "user                      58.8",
-        "together                 113.1",
+        "memory, MB              peak RSS     PSS",
+        "backend                     54.3    22.5",
+        "user                        58.8    23.0",
+        "fork_server                         21.0",
+        "together                            66.5",
     ]

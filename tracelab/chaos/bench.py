@@ -158,7 +158,7 @@ class Bench:
         ready_file = self.folder / f"{name}.{next(self._numbers)}.ready"
         made = {**self._environ, **environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "GRPC_VERBOSITY": "NONE"}
         stderr_file = self.folder / f"{name}.stderr"
-        return Child.spawn(name, [*words, "--ready-file", str(ready_file)], made, ready_file, stderr_file, is_held=True)
+        return Child.start(name, [*words, "--ready-file", str(ready_file)], made, ready_file, stderr_file, is_held=True)
 
     async def _ready(self, name: str, child: Child) -> dict[str, str]:
         def addresses() -> dict[str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from rich.console import Console
@@ -19,7 +20,8 @@ from tracelab.demo.proof import Proof, ReadBack
 from tracelab.demo.target import DemoTarget
 from tracelab.render.waterfall import Waterfall
 from tracelab.stack import StackProcess
-from tracelab.stack.memory import peak_rss_bytes
+from tracelab.stack.fork_server import fork_server_pid
+from tracelab.stack.memory import peak_rss_bytes, proportional_set_bytes
 from tracelab.stack.view import plain_process_line
 
 _USUAL_PAGE: Final = f"http://{LOOPBACK}:{DEFAULT_PORTS[BACKEND]['query']}"
@@ -142,10 +144,14 @@ def report_json(proof: Proof, found: ReadBack, verdict: str, target: DemoTarget,
         "proof": verdict,
         "report_duration_ms": round(root.duration_ns / 1e6, 3) if root else None,
         "elapsed_s": round(elapsed_s, 3),
-        "peak_rss_mb": {name: _peak_mb(target.pids.get(name)) for name in PROCESSES},
+        "peak_rss_mb": {name: _megabytes(peak_rss_bytes, target.pids.get(name)) for name in PROCESSES},
+        "pss_mb": {
+            **{name: _megabytes(proportional_set_bytes, target.pids.get(name)) for name in PROCESSES},
+            "fork_server": _megabytes(proportional_set_bytes, fork_server_pid()),
+        },
     }
 
 
-def _peak_mb(pid: int | None) -> float | None:
-    peak_bytes = peak_rss_bytes(pid) if pid is not None else None
-    return None if peak_bytes is None else round(peak_bytes / 1e6, 1)
+def _megabytes(measure: Callable[[int], int | None], pid: int | None) -> float | None:
+    measured_bytes = measure(pid) if pid is not None else None
+    return None if measured_bytes is None else round(measured_bytes / 1e6, 1)

@@ -12,6 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from tracelab.stack.fork_server import ForkedProcess, fork_server
+from tracelab.stack.options import StartMethod
+
 PORT_IN_USE: Final = 3
 """The exit code by which our processes say that a port was taken."""
 
@@ -19,16 +22,18 @@ _STDERR_TAIL_CHARS: Final = 2000
 
 
 class Child:
-    """A child process. Whoever spawned it ends it: `terminate`, `wait`, `kill`. Not shared between threads."""
+    """A child process. Whoever started it ends it: `terminate`, `wait`, `kill`. Not shared between threads."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], ready_file: Path, stderr_file: Path) -> None:
+    def __init__(
+        self, name: str, process: subprocess.Popen[bytes] | ForkedProcess, ready_file: Path, stderr_file: Path
+    ) -> None:
         self.name = name
         self._process = process
         self._ready_file = ready_file
         self._stderr_file = stderr_file
 
     @classmethod
-    def spawn(
+    def start(
         cls,
         name: str,
         words: Sequence[str],
@@ -38,15 +43,20 @@ class Child:
         *,
         is_held: bool,
         stdout_too: bool = False,
+        start_method: StartMethod = "spawn",
     ) -> Child:
         """Start a process out of reach of the terminal's Ctrl-C, so that we decide when it stops.
 
-        If held, its standard input ends when we do, even by SIGKILL. `stdout_too`: what it prints is kept, too.
+        If held, its standard input ends when we do, even by SIGKILL; a service or backend of ours is then forked if
+        asked for and where that can be done. `stdout_too`: what it prints is kept, too.
         """
         ready_file.parent.mkdir(parents=True, exist_ok=True)
         ready_file.unlink(missing_ok=True)
         stderr_file.parent.mkdir(parents=True, exist_ok=True)
         with stderr_file.open("wb") as stderr:
+            may_fork = start_method == "fork" and is_held and not stdout_too
+            if may_fork and (server := fork_server(words, environ)):
+                return cls(name, server.start(words, environ, stderr_file), ready_file, stderr_file)
             process = subprocess.Popen(
                 words,
                 env=dict(environ),
@@ -117,6 +127,7 @@ class Child:
 
     def release(self) -> None:
         """Let a detached process go on without us; keeps Python from warning that it still runs."""
+        assert isinstance(self._process, subprocess.Popen)  # what is forked is held
         self._process.returncode = 0
         self._ready_file.unlink(missing_ok=True)
 

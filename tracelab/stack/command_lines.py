@@ -93,24 +93,28 @@ def command(name: str, ports: Ports, options: StackOptions, ready_file: Path) ->
 
 def environment(name: str, ports: Ports, options: StackOptions, environ: Mapping[str, str]) -> dict[str, str]:
     """Write the environment of one process: the caller's, told where the others are."""
-    paths = [str(ROOT), *filter(None, [environ.get("PYTHONPATH")])]
     made = {
         "OTEL_BSP_SCHEDULE_DELAY": SCHEDULE_DELAY_MS,
         "OTEL_BLRP_SCHEDULE_DELAY": SCHEDULE_DELAY_MS,
         "OTEL_METRIC_EXPORT_INTERVAL": METRIC_INTERVAL_MS,
-        **_with_tls_or_without(environ, options),
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
-        "PYTHONUTF8": "1",
+        **loading_environment(_with_tls_or_without(environ, options)),
     }
     for service, variable in ADDRESS_VARIABLES.items():
         address = service_address(service, ports, options)
         if address:
             made[variable] = address
-    choose_verbosity(made)  # gRPC's core writes to stderr past every log setting
     endpoint = otlp_endpoint(ports, options, tls_files(options, environ))
     if endpoint:
         made["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
     return {**made, **options.process_environ.get(name, {})}
+
+
+def loading_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Write what every process of the stack has in its environment when it loads its modules."""
+    paths = [str(ROOT), *filter(None, [environ.get("PYTHONPATH")])]
+    made = {**environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUTF8": "1"}
+    choose_verbosity(made)  # gRPC's core writes to stderr past every log setting
+    return made
 
 
 def tls_files(options: StackOptions, environ: Mapping[str, str]) -> TlsFiles:

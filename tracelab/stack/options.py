@@ -13,6 +13,8 @@ from clients.discovery.defaults import LOOPBACK, PROCESSES
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NOTHING_EACH: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
+StartMethod = Literal["fork", "spawn"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class StackOptions:
@@ -26,7 +28,8 @@ class StackOptions:
     `process_environ` adds variables to one process. `detached` processes outlive the one that started them.
     `record_file` is where the record goes (default: `stack.json` in `home`). `otlp_port` is the backend's of OTLP over
     gRPC, if others are told: 0 leaves it to `ports`.
-    `record_file` is where the record goes (default: `stack.json` in `home`).
+    `start_method`: several processes that are not detached are forked from one that has loaded their modules, where
+    that can be done. `spawn` is for whoever measures them: each process then has its memory for itself.
     `follows_tls_variables`: with `LAB_TLS_*` in the environment everything speaks TLS; without it these variables are
     kept from the processes.
     """
@@ -45,6 +48,7 @@ class StackOptions:
     otlp_endpoint: str = ""
     process_environ: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: _NOTHING_EACH)
     detached: bool = False
+    start_method: StartMethod = "fork"
     record_file: Path | None = None
     start_bound_s: float = 20.0
     otlp_port: int = 0

@@ -184,13 +184,14 @@ class Stack:
             witness_file = commands.witness_file(name, options)
             if options.witness:
                 witness_file.parent.mkdir(parents=True, exist_ok=True)
-            self._children[name] = Child.spawn(
+            self._children[name] = Child.start(
                 name,
                 commands.command(name, self._ports, options, ready_file),
                 commands.environment(name, self._ports, options, self._environ),
                 ready_file,
                 commands.stderr_file(name, options),
                 is_held=not options.detached,
+                start_method=options.start_method if len(names) > 1 else "spawn",
             )
 
     def _wait_until_healthy(self, on_healthy: Callable[[StackProcess], None]) -> None:

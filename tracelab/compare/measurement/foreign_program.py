@@ -43,7 +43,7 @@ class ForeignProgram:
         program = prepared(program_of(server.command, service_name))
         made = program_environ(program, environ, otlp_endpoint, uuid.uuid4().hex)
         output = folder / "output.log"
-        child = Child.spawn(server.name, program.words, made, folder / "ready", output, is_held=False, stdout_too=True)
+        child = Child.start(server.name, program.words, made, folder / "ready", output, is_held=False, stdout_too=True)
         return cls(server, child, output)
 
     async def target(self, tls: Tls | None) -> Target:

@@ -84,6 +84,7 @@ class StackSet:
                 allow_faults=True,
                 otlp_endpoint=self.otlp_endpoint,
                 api=api,
+                start_method="spawn",
             )
             environ = {**self.environ, "LAB_INSTRUMENTATION": instrumentation}
             self._sets[name] = self._stacks.enter_context(Stack.start(options, environ, self._on_healthy))

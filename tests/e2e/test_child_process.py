@@ -1,0 +1,107 @@
+"""A process of the stack, spawned or forked: to whoever started it there is no difference."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.lab_process import environment, living
+from tests.polling import eventually
+from tracelab.stack import fork_server
+from tracelab.stack.child_process import Child
+from tracelab.stack.command_lines import loading_environment
+
+Start = Callable[..., Child]
+FORKS = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
+
+
+@pytest.fixture(name="start", params=["spawn", pytest.param("fork", marks=FORKS)])
+def _start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
+    """Starts UserService, or another module, with more words; kills it at the end."""
+    started: list[Child] = []
+
+    def start(*words: str, module: str = "services.user_service", **variables: str) -> Child:
+        ready_file = tmp_path / f"{len(started)}.ready"
+        command = [sys.executable, "-P", "-m", module, *words, "--ready-file", str(ready_file), "--until-stdin-ends"]
+        environ = loading_environment(environment(tmp_path, **variables))
+        child = Child.start(
+            module, command, environ, ready_file, tmp_path / "stderr", is_held=True, start_method=request.param
+        )
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+
+
+def test_a_process_that_was_started_serves_under_its_own_name_in_a_session_of_its_own(start: Start) -> None:
+    child = start("--port", "0")
+    assert eventually(lambda: sorted(child.addresses() or ()), within_s=30) == ["grpc"]
+    assert child.exit_code is None
+    assert "services.user_service" in psutil.Process(child.pid).cmdline()
+    assert os.getsid(child.pid) == child.pid
+
+
+def test_a_process_that_is_asked_to_stop_ends_with_code_0_and_one_that_is_killed_with_its_signal(start: Start) -> None:
+    asked, killed = start("--port", "0"), start("--port", "0")
+    for child in (asked, killed):
+        eventually(child.addresses, within_s=30)
+    assert not asked.wait(0.0)
+    asked.terminate()
+    killed.kill()
+    assert asked.wait(30.0)
+    assert (asked.exit_code, killed.exit_code) == (0, -signal.SIGKILL)
+    assert living([asked.pid, killed.pid]) == []
+
+
+def test_a_process_that_refuses_its_command_line_ends_with_code_2_and_says_why(start: Start) -> None:
+    child = start("--port", "none")
+    assert child.wait(30.0)
+    assert child.exit_code == 2
+    assert "--port: 'none' is no port" in child.complaint()
+    assert "Traceback" not in child.complaint()
+
+
+def test_each_process_has_an_environment_of_its_own(start: Start) -> None:
+    refuses, serves = start("--port", "0", LAB_API="nonsense"), start("--port", "0")
+    eventually(serves.addresses, within_s=30)
+    assert refuses.wait(30.0)
+    assert "nonsense" in refuses.complaint()
+    assert serves.exit_code is None
+
+
+def test_the_backend_too_is_started_so(start: Start) -> None:
+    ports = ("--otlp-grpc-port", "0", "--otlp-http-port", "0", "--query-port", "0")
+    child = start(*ports, "--store", ":memory:", module="otel.backend")
+    assert eventually(lambda: sorted(child.addresses() or ()), within_s=30) == ["otlp_grpc", "otlp_http", "query"]
+
+
+@FORKS
+@pytest.mark.parametrize("start", ["fork"], indirect=True)
+def test_processes_are_forked_but_for_one_whose_environment_was_read_when_modules_were_loaded(start: Start) -> None:
+    user, order = start("--port", "0"), start("--port", "0", module="services.order_service", LAB_API="sync")
+    other = start("--port", "0", OTEL_PROPAGATORS="b3")
+    parents = [psutil.Process(child.pid).ppid() for child in (user, order, other)]
+    assert parents[0] == parents[1] != parents[2] == os.getpid()
+
+
+@FORKS
+@pytest.mark.parametrize("start", ["fork"], indirect=True)
+def test_what_was_forked_ends_when_the_fork_server_does(tmp_path: Path, start: Start) -> None:
+    environ = loading_environment(environment(tmp_path))
+    server = fork_server.ForkServer(environ)
+    ready_file = tmp_path / "ready"
+    words = [sys.executable, "-P", "-m", "services.user_service", "--port", "0", "--until-stdin-ends"]
+    process = server.start([*words, "--ready-file", str(ready_file)], environ, tmp_path / "stderr")
+    eventually(ready_file.exists, within_s=30)
+    server.close()
+    eventually(lambda: not living([process.pid]), within_s=20)
+    assert not server.stands_for(environ)
+    assert process.poll() == -signal.SIGKILL
