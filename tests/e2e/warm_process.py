@@ -40,6 +40,7 @@ LIBRARIES: Final = (
     "psutil",
     "rich.console",
     "structlog",
+    "typer._adapters",  # loaded when a command reads its first option
     "typer.main",
 )
 _LENGTH_BYTES: Final = 8
