@@ -6,7 +6,9 @@ on its way to a handler, and that is made true rather than hoped for:
 
 1. LAME_DUCK: health says NOT_SERVING, so that callers who ask leave. Calls are served as before.
 2. CLOSING: no new call begins, and no call that has ended is answered: both are held. A caller that waits for its
-   answer sends nothing, so after a moment nothing comes in any more. That moment is when the server may be stopped.
+   answer sends nothing, so after a moment nothing comes in any more. That moment is when the server may be stopped. It
+   lies in this phase, because a process that was held up had quiet before it too, and callers; and it has not come
+   while core has more calls than came in here: a thread between the two may be held up alone.
 3. STOPPED: the stop has begun, its GOAWAY is on every connection. Answers now follow it on the wire, so a caller
    learns that the server is gone before it learns how its call ended, and its next call goes elsewhere.
 
@@ -82,13 +84,23 @@ class QuietWait:
         self._until_s = self._ticked_s + bound.elapsed_s
         self._awake_s = 0.0
 
-    def is_over(self) -> bool:
-        """Tell whether it has been quiet for `QUIET_S`, or the bound is reached."""
+    def is_over(self, unseen_count: Callable[[], int] = lambda: 0) -> bool:
+        """Tell whether it has been quiet for `QUIET_S`, or the bound is reached.
+
+        `unseen_count` says how many calls are on their way to a handler; it is asked where all else is quiet. While
+        there are any, the bound on time in which this process ran is none: each of them would be lost.
+        """
         now_s = self._clock()
         tick_s = now_s - self._ticked_s
         if tick_s > TICK_S + LATE_S:
             self._traffic.note()
         self._ticked_s = now_s
         self._awake_s += min(tick_s, TICK_S + LATE_S)
-        is_bound_reached = self._awake_s >= self._awake_until_s or now_s >= self._until_s
-        return is_bound_reached or self._traffic.quiet_for_s() >= QUIET_S
+        if now_s >= self._until_s:
+            return True
+        if self._awake_s < self._awake_until_s and self._traffic.quiet_for_s() < QUIET_S:
+            return False
+        if unseen_count() <= 0:
+            return True
+        self._traffic.note()
+        return False

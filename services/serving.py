@@ -18,6 +18,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from otel.tls.credentials import channel_credentials
 from otel.tls.files import TlsFiles, let_exporters_dial
 from services.admission import Admission
 from services.binding import BindError, bind, write_ready_file
+from services.core_streams import open_stream_count
 from services.error_interceptor import ErrorInterceptor
 from services.fault_text import methods_of
 from services.faults import FaultInterceptor
@@ -135,7 +137,8 @@ async def running(
         finally:
             telemetry.server_stopping(options.grace_s)
             errors.server_stopping(options.grace_s)
-            await stop_gracefully(server, gate, health, options.grace_s, service.on_stopping, api)
+            taken_count = partial(open_stream_count, int(address.rpartition(":")[2]))
+            await stop_gracefully(server, gate, health, options.grace_s, service.on_stopping, api, taken_count)
             log.info("server.stopped", address=address, refused_count=gate.refused_count)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import grpc
 
@@ -34,8 +34,8 @@ HELD_SHARE = 0.5
 class StopGate(grpc.aio.ServerInterceptor):
     """Lets calls pass while the server serves, and holds them while it closes. Belongs to one server of `api`.
 
-    `admission` says which calls may begin while the server serves. `held_count` calls wait here now; `refused_count`
-    were never begun, since it closed.
+    `admission` says which calls may begin while the server serves. `known_count` calls of any method are in the hands
+    of handlers, or held here; `held_count` calls wait here now; `refused_count` were never begun, since it closed.
     """
 
     def __init__(self, admission: Admission, api: Api = AIO) -> None:
@@ -43,9 +43,11 @@ class StopGate(grpc.aio.ServerInterceptor):
         self.lock = threading.Lock()  # for the counts, which many threads may change
         self._api = api
         self._traffic = Traffic()
+        self.quiet_for_s = self._traffic.quiet_for_s
         self._phase = Phase.SERVING
         self._stopped = api.event()
         self._wrapped = WrappedHandlers()
+        self.known_count = 0
         self.held_count = 0
         self.refused_count = 0
 
@@ -58,20 +60,30 @@ class StopGate(grpc.aio.ServerInterceptor):
         self._traffic.note()
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(UNGATED_PREFIX):
-            return handler
+        if handler is None:
+            return None
+        if method.startswith(UNGATED_PREFIX):
+            return self._wrapped.wrap(method, handler, lambda _context: _Known(self))
         passage = _UncountedPassage if handler.response_streaming else _Passage
         return self._wrapped.wrap(method, handler, lambda context: passage(self, context))
 
     async def lame_duck(self, bound: WaitBound) -> None:
         """Serve on until nothing comes in any more, or until `bound`."""
         self._phase = Phase.LAME_DUCK
-        await self._quiet(bound)
+        wait = QuietWait(self._traffic, bound)
+        while not wait.is_over():
+            await self._api.sleep(TICK_S)
 
-    async def close(self, bound: WaitBound) -> None:
-        """Hold what comes in and what ends from now on; return when it is quiet, or at `bound`."""
+    async def close(self, bound: WaitBound, taken_count: Callable[[], int] = lambda: 0) -> None:
+        """Hold what comes in and what ends from now on; return when it is quiet, or at `bound`.
+
+        `taken_count` says how many calls gRPC's core has taken: it is not quiet while it has more than came in here.
+        """
         self._phase = Phase.CLOSING
-        await self._quiet(bound)
+        self._traffic.note()  # what was quiet before may have been this process alone
+        wait = QuietWait(self._traffic, bound)
+        while not wait.is_over(lambda: taken_count() - self.known_count):
+            await self._api.sleep(TICK_S)
 
     async def stop(self, begin_stop: Callable[[], Awaitable[Awaitable[Any]]], on_stopped: Callable[[], None]) -> None:
         """Stop the server by `begin_stop`; once it has begun with core's shutdown, answer what is held."""
@@ -80,11 +92,6 @@ class StopGate(grpc.aio.ServerInterceptor):
         self._stopped.set()
         on_stopped()
         await stopping
-
-    async def _quiet(self, bound: WaitBound) -> None:
-        wait = QuietWait(self._traffic, bound)
-        while not wait.is_over():
-            await self._api.sleep(TICK_S)
 
     @property
     def is_shut(self) -> bool:
@@ -104,6 +111,11 @@ class StopGate(grpc.aio.ServerInterceptor):
             with self.lock:
                 self.held_count -= 1
 
+    def count_known(self, change: int) -> None:
+        """Take note that a call came into Python's hands (1) or left them (-1)."""
+        with self.lock:
+            self.known_count += change
+
     def answered(self) -> None:
         """Take note that an answer goes out."""
         self._traffic.note()
@@ -116,42 +128,75 @@ async def stop_gracefully(
     grace_s: float,
     on_closing: Callable[[], None],
     api: Api = AIO,
+    taken_count: Callable[[], int] = lambda: 0,
 ) -> None:
-    """Stop a server as `services.drain` says, within `grace_s` in all; `on_closing` ends what has no end of its own."""
+    """Stop a server as `services.drain` says, within `grace_s` in all; `on_closing` ends what has no end of its own.
+
+    `taken_count` says how many calls gRPC's core has taken and not ended, of any method.
+    """
     cut_off_s = time.monotonic() + grace_s
     await health.enter_graceful_shutdown()
     await gate.lame_duck(WaitBound.within(grace_s, LONGEST_LAME_DUCK_S))
     on_closing()
-    await gate.close(WaitBound.within(grace_s, LONGEST_CLOSING_S))
+    await gate.close(WaitBound.within(grace_s, LONGEST_CLOSING_S), taken_count)
     await gate.stop(lambda: api.begin_stop(server, max(cut_off_s - time.monotonic(), 0.0)), health.end_watches)
 
 
-class _Passage(CallScope):
+class _Known(CallScope):
+    """One call in Python's hands, from its beginning to its end."""
+
+    __slots__ = ("_gate",)
+
+    def __init__(self, gate: StopGate) -> None:
+        self._gate = gate
+
+    async def __aenter__(self) -> Self:
+        self._gate.count_known(1)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        self._gate.count_known(-1)
+
+
+class _Passage(_Known):
     """One call at the gate: on its way in, and on its way out."""
 
-    __slots__ = ("_context", "_gate")
+    __slots__ = ("_context",)
 
     def __init__(self, gate: StopGate, context: Context) -> None:
-        self._gate = gate
+        super().__init__(gate)
         self._context = context
 
     async def __aenter__(self) -> Self:
-        if self._gate.is_shut:
-            with self._gate.lock:
-                self._gate.refused_count += 1
-            await self._gate.hold(self._context)
-            self._gate.answered()
-            raise server_stopping()
-        self._begin()
+        self._gate.count_known(1)
+        try:
+            if self._gate.is_shut:
+                await self._refuse()
+            self._begin()
+        except BaseException:
+            self._gate.count_known(-1)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
     ) -> None:
         self._end()
-        if self._gate.is_shut and not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            await self._gate.hold(self._context)
+        try:
+            if self._gate.is_shut and not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+                await self._gate.hold(self._context)
+        finally:
+            self._gate.count_known(-1)
         self._gate.answered()
+
+    async def _refuse(self) -> NoReturn:
+        with self._gate.lock:
+            self._gate.refused_count += 1
+        await self._gate.hold(self._context)
+        self._gate.answered()
+        raise server_stopping()
 
     def _begin(self) -> None:
         with self._gate.lock:

@@ -19,7 +19,7 @@ class ThreadCall:
     """Whether one call is over, and who is to be woken then; safe in any thread."""
 
     def __init__(self, context: grpc.ServicerContext) -> None:
-        self._context = context
+        self._context: grpc.ServicerContext | None = context
         self._lock = threading.Lock()
         self._waiting: set[threading.Event] = set()
         self._is_watched = False
@@ -27,14 +27,20 @@ class ThreadCall:
     @property
     def is_over(self) -> bool:
         """Whether nobody waits for its answer any more."""
-        return not self._context.is_active()
+        context = self._context
+        return context is None or not context.is_active()
+
+    def end(self) -> None:
+        """Let go of gRPC's side, which holds this in turn: core would keep the call until both are collected."""
+        self._context = None
 
     def wake_at_end(self, waiter: threading.Event) -> None:
         """Set `waiter` when the call is over; at once if it is. gRPC is asked to tell at the first of them only."""
+        context = self._context
         with self._lock:
             self._waiting.add(waiter)
             is_first, self._is_watched = not self._is_watched, True
-        if (is_first and not self._context.add_callback(self._wake)) or self.is_over:
+        if context is None or (is_first and not context.add_callback(self._wake)) or self.is_over:
             self._wake()
 
     def forget(self, waiter: threading.Event) -> None:

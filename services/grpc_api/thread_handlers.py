@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self, cast
 
@@ -55,21 +56,33 @@ def synchronous(handler: Handler) -> Handler:
 
 def _unary(behavior: Callable[..., Any], has_request_stream: bool) -> Callable[..., Any]:
     def run(request: Any, context: grpc.ServicerContext) -> Any:
-        return finish(behavior(*_arguments(request, context, has_request_stream)))
+        with _call_of(context) as call:
+            return finish(behavior(*_arguments(request, context, call, has_request_stream)))
 
     return run
 
 
 def _streaming(behavior: Callable[..., Any], has_request_stream: bool) -> Callable[..., Any]:
     def run(request: Any, context: grpc.ServicerContext) -> Generator[Any, None, None]:
-        yield from responses_of(behavior(*_arguments(request, context, has_request_stream)))
+        with _call_of(context) as call:
+            yield from responses_of(behavior(*_arguments(request, context, call, has_request_stream)))
 
     return run
 
 
-def _arguments(request: Any, context: grpc.ServicerContext, has_request_stream: bool) -> tuple[Any, Context]:
+@contextmanager
+def _call_of(context: grpc.ServicerContext) -> Iterator[ThreadCall]:
     call = ThreadCall(context)
     current_call.set(call)
+    try:
+        yield call
+    finally:
+        call.end()
+
+
+def _arguments(
+    request: Any, context: grpc.ServicerContext, call: ThreadCall, has_request_stream: bool
+) -> tuple[Any, Context]:
     return _Requests(request, call) if has_request_stream else request, cast("Context", ThreadContext(context))
 
 

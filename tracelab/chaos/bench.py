@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import psutil
+
 from clients.discovery import probes
 from tracelab.stack.child_process import Child
 from tracelab.stack.command_lines import ROOT
@@ -120,10 +122,18 @@ class Bench:
         process.child = self._spawn(process.name, process.words, process.environ)
         await self._ready(process.name, process.child)
 
-    async def stop(self, process: Process) -> float:
-        """Ask a process to stop; give the seconds that it took. BenchError if it does not."""
+    async def stop(self, process: Process, *, held_up_s: float = 0.0) -> float:
+        """Ask a process to stop; give the seconds that it took. BenchError if it does not.
+
+        For `held_up_s` before, none of its threads runs: it hears of the stop before it sees what came in meanwhile.
+        """
+        if held_up_s:
+            psutil.Process(process.child.pid).suspend()
+            await asyncio.sleep(held_up_s)
         begun_s = time.monotonic()
         process.child.terminate()
+        if held_up_s:
+            psutil.Process(process.child.pid).resume()
         if not await asyncio.to_thread(process.child.wait, STOP_BOUND_S):
             raise BenchError(f"{process.name} did not stop within {STOP_BOUND_S:g} s")
         return time.monotonic() - begun_s

@@ -20,3 +20,10 @@ def api(request: pytest.FixtureRequest) -> Api:
 async def shop(api: Api) -> AsyncIterator[Shop]:
     async with open_shop(api=api) as opened:
         yield opened
+
+
+@pytest.fixture
+async def aio_shop() -> AsyncIterator[Shop]:
+    """By grpc.aio alone: what its event loop does."""
+    async with open_shop(api=AIO) as opened:
+        yield opened

@@ -46,6 +46,29 @@ def test_a_wait_is_over_when_the_last_call_is_a_moment_ago() -> None:
     }
 
 
+def test_a_wait_in_which_calls_are_on_their_way_to_a_handler_begins_anew_with_each_look() -> None:
+    clock = HandWoundClock()
+    wait = QuietWait(Traffic(clock), ONE_SECOND, clock)
+    looks_s: list[float] = []
+
+    def unseen_count() -> int:
+        looks_s.append(clock.now_s)
+        return 2 - len(looks_s)
+
+    while not wait.is_over(unseen_count):
+        clock.now_s += TICK_S
+    assert len(looks_s) == 2
+    assert looks_s[1] - looks_s[0] >= QUIET_S
+
+
+def test_calls_that_never_come_keep_a_server_no_longer_than_the_whole() -> None:
+    clock = HandWoundClock()
+    wait = QuietWait(Traffic(clock), WaitBound(awake_s=0.5, elapsed_s=1.0), clock)
+    while not wait.is_over(lambda: 1):
+        clock.now_s += TICK_S
+    assert 101.0 <= clock.now_s <= 101.0 + 2 * TICK_S
+
+
 def test_a_wait_under_calls_without_end_is_over_at_its_bound() -> None:
     clock = HandWoundClock()
     traffic = Traffic(clock)
