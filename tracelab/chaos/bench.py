@@ -97,10 +97,10 @@ class Bench:
         """The file of the backend, where it was told of no other."""
         return self.folder / "telemetry.sqlite"
 
-    async def backend(self, *words: str, store: Path | None = None) -> Process:
+    async def backend(self, *words: str, store: Path | None = None, label: str = "backend") -> Process:
         """Start an embedded backend with a store of its own."""
         return await self._start(
-            "backend",
+            label,
             (sys.executable, "-P", "-m", "otel.backend", "--store", str(store or self.store), *words),
             {},
             BACKEND_PORTS,

@@ -35,7 +35,7 @@ async def backend_goes_and_comes(bench: Bench) -> tuple[Count, ...]:
     backend = await bench.backend()
     service = await bench.service("user", environ=exporting_to(backend.address))
     async with callers([service.address], CALLER_COUNT, pause_s=PAUSE_S) as tally:
-        with_backend = await observed(tally, bench.pick(10.0, 1.0))
+        with_backend = await observed(tally, bench.pick(6.0, 1.0))
         await bench.kill(backend)
         without = await observed(tally, bench.pick(30.0, 3.0))
         await bench.restart(backend)
@@ -65,7 +65,7 @@ async def backend_in_trouble(bench: Bench) -> tuple[Count, ...]:
     counts: list[Count] = []
     quiet = await bench.service("user", label="untroubled")
     async with callers([quiet.address], CALLER_COUNT, pause_s=PAUSE_S) as tally:
-        untroubled = await observed(tally, bench.pick(10.0, 1.0))
+        untroubled = await observed(tally, bench.pick(6.0, 1.0))
     counts.append(Count("p99 without telemetry, ms", milliseconds(p99(untroubled))))
     promised_ms = milliseconds(promised_p99_s(untroubled))
     await bench.stop(quiet)
@@ -74,7 +74,7 @@ async def backend_in_trouble(bench: Bench) -> tuple[Count, ...]:
             service = await bench.service("user", label=name, environ=exporting_to(address))
             async with callers([service.address], CALLER_COUNT, pause_s=PAUSE_S) as tally:
                 before_mib = memory_mib(service)
-                durations_s = await observed(tally, bench.pick(14.0, 3.0))
+                durations_s = await observed(tally, bench.pick(8.0, 3.0))
                 gained_mib = memory_mib(service) - before_mib
             stopped_s = await bench.stop(service)
         made, lost = loss(service)
