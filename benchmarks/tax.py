@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, get_args
@@ -52,6 +52,7 @@ class Variant:
 
     name: str
     environ: Mapping[str, str]
+    checkout: Path | None = None  # whose code runs; None: this one's
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,13 @@ AGAINST: Final = {
     "everything on, again": "everything on",
     "everything and gRPC metrics": "everything on",
 }
+BEFORE: Final = ", before"
+
+
+def with_before(variants: Sequence[Variant], checkout: Path) -> list[Variant]:
+    """Add each variant of ours once more, as the code of another checkout does it."""
+    ours = [variant for variant in variants if variant.environ.get("LAB_INSTRUMENTATION") == "corrected"]
+    return [*variants, *(replace(variant, name=f"{variant.name}{BEFORE}", checkout=checkout) for variant in ours)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +190,22 @@ def measure(variants: Sequence[Variant], loads: Sequence[Load], blocks: int, see
 def _pair(cleanup: ExitStack, home: Path, api: Api, variant: Variant, sink: str) -> _Pair:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{sink}", **variant.environ}
     log_file = home / variant.name.replace(" ", "_")
-    server = cleanup.enter_context(_process(api, "server", f"{log_file}.server", environ=environ))
-    target = server.ready["address"]
-    client = cleanup.enter_context(_process(api, "client", f"{log_file}.client", target, environ=environ))
+    checkout = variant.checkout
+    server = cleanup.enter_context(_process(api, "server", f"{log_file}.server", environ=environ, checkout=checkout))
+    target, log = server.ready["address"], f"{log_file}.client"
+    client = cleanup.enter_context(_process(api, "client", log, target, environ=environ, checkout=checkout))
     return _Pair(client, server)
 
 
 @contextmanager
-def _process(api: Api, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[_Process]:
+def _process(
+    api: Api, *arguments: str, environ: Mapping[str, str] | None = None, checkout: Path | None = None
+) -> Iterator[_Process]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "LAB_"))}
     delays = {"OTEL_BSP_SCHEDULE_DELAY": EXPORT_DELAY_MS, "OTEL_BLRP_SCHEDULE_DELAY": EXPORT_DELAY_MS}
     process = subprocess.Popen(
         [sys.executable, "-m", PROCESSES[api], *arguments],
+        cwd=checkout,  # `-m` looks there first
         env={**clean, **delays, "GRPC_VERBOSITY": "NONE", **(environ or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -212,6 +224,7 @@ def rows(runs: Sequence[Run], seed: int) -> list[Row]:
     names = dict.fromkeys(run.variant for run in runs)
     pairs = [(name, "bare") for name in names if name != "bare"]
     pairs += [(name, other) for name, other in AGAINST.items() if {name, other} <= names.keys()]
+    pairs += [(name, f"{name}{BEFORE}") for name in names if f"{name}{BEFORE}" in names]
     return [_row(runs, load, name, baseline, seed) for load in loads for name, baseline in pairs]
 
 
@@ -308,11 +321,18 @@ def main() -> NoReturn:
     parser.add_argument("--seed", type=int, default=1, help="orders the runs and draws the bootstrap")
     parser.add_argument("--api", choices=get_args(Api), default="aio", help="which of gRPC's two APIs (default aio)")
     parser.add_argument("--grpc-metrics", action="store_true", help="the price of what gRPC's core counts alone")
+    parser.add_argument(
+        "--before", type=Path, metavar="DIR", help="set ours against the same of another checkout, in the same run"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write runs, environment and rows")
     arguments = parser.parse_args()
     if arguments.blocks < MIN_BLOCKS:
         parser.error(f"--blocks: {arguments.blocks} is fewer than {MIN_BLOCKS}, too few for an interval")
-    variants = GRPC_METRICS_VARIANTS if arguments.grpc_metrics else VARIANTS
+    variants: Sequence[Variant] = GRPC_METRICS_VARIANTS if arguments.grpc_metrics else VARIANTS
+    if arguments.before:
+        if not (arguments.before / "benchmarks" / "tax.py").is_file():
+            parser.error(f"--before: {arguments.before} is no checkout of this project")
+        variants = with_before(variants, arguments.before.resolve())
     runs = measure(variants, LOADS, arguments.blocks, arguments.seed, arguments.api)
     table = rows(runs, arguments.seed)
     print(f"ratios with 95 % intervals, {arguments.api}, {arguments.blocks} blocks, seed {arguments.seed}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from benchmarks.tax import (
     ratio_of_sums,
     report_json,
     rows,
+    with_before,
 )
 
 MS = 1_000_000
@@ -132,3 +134,16 @@ def test_the_benchmark_has_the_variants_and_loads_of_its_specification() -> None
         ("streaming", 1),
         ("streaming", 8),
     }
+
+
+def test_ours_is_set_against_the_same_of_the_build_before() -> None:
+    variants = with_before(VARIANTS, Path("elsewhere"))
+
+    added = variants[len(VARIANTS) :]
+    assert [(variant.name, variant.checkout) for variant in added] == [
+        ("corrected, before", Path("elsewhere")),
+        ("corrected, everything on, before", Path("elsewhere")),
+        ("corrected, sampled out, before", Path("elsewhere")),
+    ]
+    measured = [run(name, block, 10) for name in ("bare", "corrected", "corrected, before") for block in range(8)]
+    assert ("corrected", "corrected, before") in [(row.variant, row.baseline) for row in rows(measured, seed=1)]
