@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from opentelemetry import baggage
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import Span, SpanProcessor
 
 
 class BaggageAttributes:
@@ -39,9 +39,6 @@ class BaggageSpanProcessor(SpanProcessor):
         copied = self._attributes.attributes(parent_context)
         if copied:
             span.set_attributes(copied)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Do nothing: the attributes are there since the start."""
 
     def shutdown(self) -> None:
         """Do nothing: there is nothing to close."""

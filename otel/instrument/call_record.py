@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import Counter
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from otel.instrument import semconv
 from otel.instrument.call_durations import CallDurations
+from otel.instrument.call_spans import CallSpan
+from otel.instrument.call_tracer import CallTracer
 from otel.instrument.endings import Ending
-from otel.instrument.sdk_shortcuts import set_attributes
 
 ExceptionLog = Callable[[str, BaseException], None]
 _ERROR: Final = StatusCode.ERROR
@@ -43,14 +44,17 @@ class CallRecorder:
     message_events: int = 0
     log_exception: ExceptionLog = log_with_stdlib
     sent_sizes: Counter | None = None
+    call_tracer: CallTracer = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what starts the spans."""
+        object.__setattr__(self, "call_tracer", CallTracer(self.tracer))
 
     def start(self, name: str, attributes: Mapping[str, AttributeValue], parent: Context | None) -> CallRecord:
         """Start a span under `parent` (None: the current context) and the record that will end it."""
         start_time_unix_nano = time.time_ns()
-        span = self.tracer.start_span(
-            name, parent, self.kind, attributes, start_time=start_time_unix_nano, record_exception=False
-        )
-        return CallRecord(self, span, set_span_in_context(span, parent), start_time_unix_nano)
+        span, context = self.call_tracer.start(name, parent, self.kind, attributes, start_time_unix_nano)
+        return CallRecord(self, span, context, start_time_unix_nano)
 
 
 class CallRecord:
@@ -145,15 +149,17 @@ class CallRecord:
             )
 
     def _end_span(self, ending: Ending, outcome: Mapping[str, AttributeValue], end_time_unix_nano: int) -> None:
-        set_attributes(
-            self.span,
-            {
-                **self.late_attributes,
-                **outcome,
-                semconv.SENT_MESSAGE_COUNT: self.sent_message_count,
-                semconv.RECEIVED_MESSAGE_COUNT: self.received_message_count,
-            },
-        )
-        if ending.is_error:
-            self.span.set_status(Status(_ERROR, ending.description or None))
+        attributes = {
+            **self.late_attributes,
+            **outcome,
+            semconv.SENT_MESSAGE_COUNT: self.sent_message_count,
+            semconv.RECEIVED_MESSAGE_COUNT: self.received_message_count,
+        }
+        status = Status(_ERROR, ending.description or None) if ending.is_error else None
+        if type(self.span) is CallSpan:
+            self.span.end_with(attributes, status, end_time_unix_nano)
+            return
+        self.span.set_attributes(attributes)
+        if status is not None:
+            self.span.set_status(status)
         self.span.end(end_time_unix_nano)

@@ -11,7 +11,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.span import SpanContext
 
-from otel.instrument.otlp_wire import CACHED_TEXT_CHARS, AttributeFields, Envelope, field, remember, varint
+from otel.instrument.call_spans import Attributes, EndedCallSpan
+from otel.instrument.otlp_wire import CACHE_SIZE, CACHED_TEXT_CHARS, AttributeFields, Envelope, field, remember, varint
 
 # Field numbers and types: opentelemetry/proto/trace/v1/trace.proto. The first byte of a field is `number << 3 | type`,
 # type 0 a varint, 1 eight bytes, 2 a length and that many bytes, 5 four bytes.
@@ -30,6 +31,8 @@ class SpanEncoder:
         self._attributes = AttributeFields(9)
         self._event_attributes = AttributeFields(3)
         self._names: dict[tuple[str, SpanKind], bytes] = {}
+        # By identity: all spans of a method share their first attributes, which are held so that the identity stays.
+        self._call_heads: dict[tuple[int, str, SpanKind], tuple[Attributes, bytes]] = {}
 
     def encode(self, spans: Sequence[ReadableSpan]) -> bytes:
         """Return an `ExportTraceServiceRequest` of `spans`; raises what the stock encoder raises."""
@@ -39,13 +42,14 @@ class SpanEncoder:
             return stock.encode_spans(spans).SerializeToString()
 
     def _span(self, span: ReadableSpan) -> bytes:
+        if type(span) is EndedCallSpan and span.is_untouched:
+            return self._call_span(span)
         context, parent = span.context, span.parent
         parts = [
             b"\x0a\x10%b\x12\x08%b" % (context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")),
         ]
         if context.trace_state:
-            members = ",".join(f"{key}={value}" for key, value in context.trace_state.items())
-            parts.append(field(3, members.encode()))
+            parts.append(_trace_state(context))
         if parent:
             parts.append(b"\x22\x08%b" % parent.span_id.to_bytes(8, "big"))
         parts.append(self._names.get((span.name, span.kind)) or self._name(span.name, span.kind))
@@ -64,6 +68,34 @@ class SpanEncoder:
         parts.append(_flags(parent))
         return b"".join(parts)
 
+    def _call_span(self, span: EndedCallSpan) -> bytes:
+        """Encode a span that has only what the interceptors set: nothing is made for it that it did without."""
+        context, parent, first = span._context, span._parent, span.first_attributes
+        assert context is not None
+        known = self._call_heads.get((id(first), span._name, span._kind))
+        parts = [
+            b"\x0a\x10%b\x12\x08%b" % (context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")),
+            self._call_head(span) if known is None else known[1],
+            _TIMES.pack(0x39, span._start_time, 0x41, span._end_time),
+            _status(span._status),
+            _flags(parent),
+        ]
+        if parent is not None:
+            parts.append(b"\x22\x08%b" % parent.span_id.to_bytes(8, "big"))
+        if context.trace_state:
+            parts.append(_trace_state(context))
+        self._attributes.append(parts, span.late_attributes)
+        return b"".join(parts)
+
+    def _call_head(self, span: EndedCallSpan) -> bytes:
+        parts = [self._name(span._name, span._kind)]
+        self._attributes.append(parts, span.first_attributes)
+        head = b"".join(parts)
+        if len(self._call_heads) >= CACHE_SIZE:
+            self._call_heads.clear()
+        self._call_heads[id(span.first_attributes), span._name, span._kind] = (span.first_attributes, head)
+        return head
+
     def _name(self, name: str, kind: SpanKind) -> bytes:
         encoded = b"%b\x30%b" % (field(5, name.encode()), varint(stock._SPAN_KIND_MAP[kind]))
         if len(name) <= CACHED_TEXT_CHARS:
@@ -76,6 +108,10 @@ class SpanEncoder:
         if event.dropped_attributes:
             parts.append(b"\x20" + varint(event.dropped_attributes))
         return b"".join(parts)
+
+
+def _trace_state(context: SpanContext) -> bytes:
+    return field(3, ",".join(f"{key}={value}" for key, value in context.trace_state.items()).encode())
 
 
 def _status(status: Status) -> bytes:

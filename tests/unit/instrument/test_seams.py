@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -28,11 +29,22 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics._internal.instrument import _Histogram
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
 from opentelemetry.sdk.metrics.export import MetricExporter
-from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider, _Span
+from opentelemetry.sdk.trace import (
+    ReadableSpan,
+    Span,
+    SynchronousMultiSpanProcessor,
+    Tracer,
+    TracerProvider,
+    _Span,
+)
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased
+from opentelemetry.trace import SpanKind
 
 import otel.instrument as ours
 from otel.instrument import otlp_http, pipelines
+from otel.instrument.call_spans import CallSpan
+from otel.instrument.call_tracer import CallTracer
 
 
 def parameters(function: Any) -> list[str]:
@@ -330,19 +342,69 @@ def test_the_stock_encoder_still_has_what_the_odd_values_are_left_to(module: Any
     assert hasattr(module, name), f"the stock encoder has no {name} any more: see otel/instrument/otlp_wire.py"
 
 
+def test_a_calls_span_has_everything_that_the_sdks_methods_read() -> None:
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("t")
+    by_sdk = tracer.start_span("s")
+    by_us, _ = CallTracer(tracer).start("s", None, SpanKind.CLIENT, {}, 1)
+
+    assert (type(by_sdk), type(by_us)) == (_Span, CallSpan), "another class: call_tracer.py"
+    missing = [name for name in vars(by_sdk) if not hasattr(by_us, name)]
+    assert not missing, f"the SDK's span has more now, call_spans.py lacks {missing}"
+
+
+@pytest.mark.parametrize(
+    ("method", "steps"),
+    [
+        (
+            Tracer.start_span,
+            (
+                "get_current_span(context).get_span_context()",
+                "self._is_enabled()",
+                "self.id_generator.generate_trace_id()",
+                "self.sampler.should_sample(context, trace_id, name, kind, attributes, links)",
+                "self.id_generator.is_trace_id_random()",
+                "parent_span_context.trace_flags.random_trace_id",
+                "trace_state=sampling_result.trace_state",
+                "self._tracer_metrics.start_span(parent_span_context, sampling_result.decision)",
+                "attributes=sampling_result.attributes",
+                "span.start(start_time=start_time, parent_context=context)",
+            ),
+        ),
+        (Span.start, ("self._span_processor.on_start(self, parent_context=parent_context)",)),
+        (
+            Span.end,
+            (
+                "self._end_time = end_time if end_time is not None else time_ns()",
+                "self._attributes._immutable = True",
+                "self._record_end_metrics()",
+                "self._span_processor._on_ending(self)",
+                "self._span_processor.on_end(self._readable_span())",
+            ),
+        ),
+        (SynchronousMultiSpanProcessor.on_end, ("for sp in self._span_processors",)),
+        (ParentBased.should_sample, ("parent_span_context.is_remote", "parent_span_context.trace_flags.sampled")),
+    ],
+)
+def test_the_sdk_still_does_to_a_span_what_ours_do_in_its_place(method: Any, steps: Sequence[str]) -> None:
+    source = inspect.getsource(method)
+
+    missing = [step for step in steps if step not in source]
+    assert not missing, f"{method.__qualname__} does other things now, see call_spans.py and call_tracer.py: {missing}"
+
+
+def test_the_sdks_samplers_keep_their_decisions_where_they_are_read() -> None:
+    by_parent = ParentBased(ALWAYS_OFF)
+    kinds = ("remote_parent_sampled", "remote_parent_not_sampled", "local_parent_sampled", "local_parent_not_sampled")
+    names = ["_root", *(f"_{kind}" for kind in kinds)]
+
+    assert ALWAYS_OFF._decision is Decision.DROP, "a static sampler decides by something else: known_samplers.py"
+    assert all(hasattr(by_parent, name) for name in names), "ParentBased has other delegates: known_samplers.py"
+
+
 def test_the_sdk_has_what_its_shortcuts_stand_in_for() -> None:
-    span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s")
     histogram = MeterProvider(shutdown_on_exit=False).get_meter("m").create_histogram("h")
-    assert type(span) is _Span, "the SDK's spans have another class: sdk_shortcuts.py no longer helps"
     assert type(histogram) is _Histogram, "the SDK's histograms have another class: call_durations.py"
 
-    set_attributes = inspect.getsource(Span.set_attributes)
-    set_items = inspect.getsource(BoundedAttributes._set_items)
-    for source, names in (
-        (set_attributes, ("with self._lock", "self._end_time is not None", "self._attributes._set_items")),
-        (set_items, ("_clean_attribute_value", "with self._lock", "self.maxlen", "self.max_value_len")),
-    ):
-        assert all(name in source for name in names), "setting attributes does other things now: sdk_shortcuts.py"
     record = " ".join(inspect.getsource(_Histogram.record).split())
     assert "self._is_enabled()" in record, "a histogram's record does other things now: call_durations.py"
     made = "Measurement( amount, time_unix_nano, self, context or get_current(), attributes, )"
