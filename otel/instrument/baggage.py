@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opentelemetry import baggage
-from opentelemetry.context import Context
+from opentelemetry.baggage import _BAGGAGE_KEY
+from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import Span, SpanProcessor
 
 
@@ -22,9 +23,10 @@ class BaggageAttributes:
 
     def attributes(self, context: Context | None = None) -> dict[str, str]:
         """Return the allowed members of `context`'s baggage (None: the current one); mostly empty."""
-        members = baggage.get_all(context)
-        if not members:
+        context = get_current() if context is None else context
+        if _BAGGAGE_KEY not in context:
             return {}
+        members = baggage.get_all(context)
         return {key: str(members[key])[: self._value_chars] for key in self._keys if key in members}
 
 

@@ -6,7 +6,6 @@ process is killed. A sink that fails (full disk, closed pipe) never fails the ca
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -64,15 +63,21 @@ class RotatingLineFile:
 
     def write(self, line: bytes) -> None:
         """Append one line, rotating before it if it would not fit; the lock is this file's own."""
-        with self._lock, contextlib.suppress(OSError):
-            if self._file.closed:
-                with _appending(self._path) as file:
-                    _write_all(file, line)
+        with self._lock:
+            try:
+                self._append(line)
+            except OSError:  # a full disk never fails the call that logs
                 return
-            if self._size_bytes > 0 and self._size_bytes + len(line) > self._max_bytes:
-                self._rotate()
-            self._size_bytes += len(line)
-            _write_all(self._file, line)
+
+    def _append(self, line: bytes) -> None:
+        if self._file.closed:
+            with _appending(self._path) as file:
+                _write_all(file, line)
+            return
+        if self._size_bytes > 0 and self._size_bytes + len(line) > self._max_bytes:
+            self._rotate()
+        self._size_bytes += len(line)
+        _write_all(self._file, line)
 
     def close(self) -> None:
         """Close the file."""

@@ -11,17 +11,18 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import orjson
 from opentelemetry import trace
-from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.context import Context, get_current
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.util.types import AnyValue, AttributeValue
 
 from otel.instrument import semconv
 from otel.instrument.baggage import BaggageAttributes
+from otel.instrument.log_export import CopiedLogRecord, LogExport
+from otel.instrument.suppression import is_suppressed
 
 SEVERITIES: Final[Mapping[str, tuple[str, SeverityNumber]]] = {
     "debug": ("DEBUG", SeverityNumber.DEBUG),
@@ -52,6 +53,7 @@ class LogRecorder:
     ) -> None:
         self._service_name = service_name
         self._otlp_logger = otlp_logger
+        self._export = None if otlp_logger is None else LogExport(otlp_logger)
         self._baggage_attributes = baggage_attributes
         self._as_span_events = as_span_events
         self._clock = clock
@@ -77,11 +79,13 @@ class LogRecorder:
             _expand_exception(facts)
         context = get_current()
         span = trace.get_current_span(context)
+        span_context = span.get_span_context()
         joined = self._baggage_attributes.attributes(context)
         joined[semconv.LOG_RECORD_UID] = f"{self._random_bits(128):032x}"
-        if not local_only and is_instrumentation_enabled():
+        if not local_only and not is_suppressed(context):
             attributes = {**facts, **joined}
-            self._export(time_unix_nano, context, level, text, attributes, is_event_name=is_event_name)
+            name = text if is_event_name else None
+            self._export_record(time_unix_nano, context, span_context, level, text, attributes, name)
             if self._as_span_events and span.is_recording():
                 _add_span_event(span, time_unix_nano, level, text, attributes)
         fields = {
@@ -89,7 +93,7 @@ class LogRecorder:
             "level": level,
             "event": text,
             semconv.SERVICE_NAME: self._service_name,
-            **_ids(span.get_span_context()),
+            **_ids(span_context),
             **joined,
         }
         if not fields.keys().isdisjoint(facts):
@@ -97,29 +101,31 @@ class LogRecorder:
         fields.update(facts)
         return to_json_line(fields)
 
-    def _export(
+    def _export_record(
         self,
         time_unix_nano: int,
         context: Context,
+        span_context: trace.SpanContext,
         level: str,
         text: str,
         attributes: dict[str, Any],
-        *,
-        is_event_name: bool,
+        event_name: str | None,
     ) -> None:
-        if self._otlp_logger is None:
+        if self._otlp_logger is None or self._export is None:
             return
-        severity_text, severity_number = SEVERITIES.get(level) or SEVERITIES["info"]
+        severity = SEVERITIES.get(level) or SEVERITIES["info"]
+        if self._export.emit(time_unix_nano, span_context, severity, text, attributes, event_name):
+            return
         self._otlp_logger.emit(
-            _CopiedLogRecord(
+            CopiedLogRecord(
                 timestamp=time_unix_nano,
                 observed_timestamp=time_unix_nano,
                 context=context,
-                severity_text=severity_text,
-                severity_number=severity_number,
+                severity_text=severity[0],
+                severity_number=severity[1],
                 body=encodable(text),
                 attributes={key: encodable(value) for key, value in attributes.items()},
-                event_name=text if is_event_name else None,
+                event_name=event_name,
             )
         )
 
@@ -130,15 +136,6 @@ class LogRecorder:
             text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._iso_second = (second, text)  # one assignment, so another thread sees the old pair or the new one
         return f"{text}.{rest // 1000:06d}Z"
-
-
-class _CopiedLogRecord(LogRecord):
-    """The API's log record with a copy of its own: the SDK copies each one, and `copy.copy` takes its long way."""
-
-    def __copy__(self) -> Self:
-        copied = self.__class__.__new__(self.__class__)
-        copied.__dict__.update(self.__dict__)
-        return copied
 
 
 def to_json_line(fields: Mapping[str, Any]) -> bytes:

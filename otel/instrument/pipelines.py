@@ -208,3 +208,8 @@ class WatchedLogProcessor(BatchLogRecordProcessor):
         """Queue a record; called in the thread or task that logs."""
         self._watch.made("logs")
         super().on_emit(log_record)
+
+    def queue(self, record: ReadableLogRecord) -> None:
+        """Queue a record that nobody else has, and that is not changed any more."""
+        self._watch.made("logs")
+        self._batch_processor.emit(record)

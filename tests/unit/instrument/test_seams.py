@@ -15,16 +15,21 @@ import grpc.aio
 import pytest
 from grpc._cython import cygrpc
 from grpc.aio import _call as grpc_call
+from opentelemetry._logs import LogRecord
 from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach, detach
 from opentelemetry.exporter.otlp.proto.common import _internal as proto_common
 from opentelemetry.exporter.otlp.proto.common._internal import trace_encoder
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.grpc.exporter import OTLPExporterMixin
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.grpc import _aio_client, _aio_server, _client
+from opentelemetry.instrumentation.utils import _SUPPRESS_INSTRUMENTATION_KEY_PLAIN, is_instrumentation_enabled
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk import _configuration
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics._internal.instrument import _Histogram
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
@@ -45,6 +50,7 @@ import otel.instrument as ours
 from otel.instrument import otlp_http, pipelines
 from otel.instrument.call_spans import CallSpan
 from otel.instrument.call_tracer import CallTracer
+from otel.instrument.suppression import is_suppressed
 
 
 def parameters(function: Any) -> list[str]:
@@ -390,6 +396,36 @@ def test_the_sdk_still_does_to_a_span_what_ours_do_in_its_place(method: Any, ste
 
     missing = [step for step in steps if step not in source]
     assert not missing, f"{method.__qualname__} does other things now, see call_spans.py and call_tracer.py: {missing}"
+
+
+def test_the_sdks_logger_still_does_what_the_short_way_of_a_record_stands_in_for() -> None:
+    provider = LoggerProvider(shutdown_on_exit=False)
+    logger: Any = provider.get_logger("scope")
+
+    needed = ("_log_record_limits", "_multi_log_record_processor", "_resource", "_instrumentation_scope")
+    missing = [name for name in (*needed, "_logger_metrics", "_is_enabled") if not hasattr(logger, name)]
+    assert not missing, f"log_export.py reads of the SDK's logger {missing}"
+    fields = vars(LogRecord(timestamp=1, context=Context()))
+    assert set(fields) == {
+        *("timestamp", "observed_timestamp", "context", "trace_id", "span_id", "trace_flags", "severity_text"),
+        *("severity_number", "body", "attributes", "event_name", "exception"),
+    }, "a log record has other fields now: log_export.py"
+    emit = inspect.getsource(type(logger).emit) + inspect.getsource(BatchLogRecordProcessor.on_emit)
+    for step in ("_logger_metrics.emit_log()", "_multi_log_record_processor.on_emit(", "_batch_processor.emit("):
+        assert step in emit, f"emitting a record no longer does {step}: log_export.py"
+
+
+def test_the_contexts_that_suppress_instrumentation_are_those_of_the_library() -> None:
+    for key in (_SUPPRESS_INSTRUMENTATION_KEY, _SUPPRESS_INSTRUMENTATION_KEY_PLAIN):
+        context = Context({key: True})
+        token = attach(context)
+        try:
+            assert is_suppressed(context) is not is_instrumentation_enabled(), "other keys: suppression.py"
+        finally:
+            detach(token)
+    assert not is_suppressed(Context({"another": True}))
+    source = inspect.getsource(is_instrumentation_enabled)
+    assert source.count("get_value(") == 2, "the library asks for other keys now: suppression.py"
 
 
 def test_the_sdks_samplers_keep_their_decisions_where_they_are_read() -> None:
