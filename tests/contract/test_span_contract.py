@@ -228,8 +228,12 @@ def test_a_write_after_the_end_is_void_and_warned_of(
     assert not traced.span.is_recording()
 
 
-def test_attributes_of_a_finished_span_cannot_be_written_past_it(start: Start) -> None:
-    readable: Any = Traced(start).finished()
+@pytest.mark.parametrize("touched", [False, True], ids=["untouched", "touched"])
+def test_attributes_of_a_finished_span_cannot_be_written_past_it(start: Start, touched: bool) -> None:
+    traced = Traced(start)
+    if touched:
+        traced.span.set_attribute("early", 1)
+    readable: Any = traced.finished()
 
     with pytest.raises(TypeError):
         readable.attributes["late"] = 1
@@ -247,6 +251,34 @@ def test_ok_is_final_and_unset_says_nothing(start: Start) -> None:
     traced.span.set_status(Status(StatusCode.ERROR, "late"))
 
     assert traced.finished().status.status_code is StatusCode.OK
+
+
+ENDINGS: Mapping[str, tuple[Any, ...]] = {
+    "well": ("end_with", LATE, None, END_NS),
+    "badly": ("end_with", LATE, Status(StatusCode.ERROR, "bad"), END_NS),
+    "with what was set before": ("end_with", {"rpc.system.name": "other", "early": 2}, None, END_NS),
+}
+BEFORE_THE_END: Mapping[str, tuple[tuple[Any, ...], ...]] = {
+    "nothing": (),
+    "an attribute": (("set_attribute", "early", 1),),
+    "an event": (("add_event", "early", {"a": 1}, 5),),
+    "ok": (("set_status", Status(StatusCode.OK)),),
+    "the end": (("end", 1_500),),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("before", BEFORE_THE_END)
+def test_what_the_interceptors_say_at_the_end_is_said_as_by_the_sdks_methods(before: str, ending: str) -> None:
+    by_sdk, by_us = Traced(start_by_sdk), Traced(start_by_us)
+    for traced in (by_sdk, by_us):
+        for operation in (*BEFORE_THE_END[before], ENDINGS[ending]):
+            perform(traced.span, operation)
+
+    encoded = ExportTraceServiceRequest.FromString(SpanEncoder().encode([by_us.finished()]))
+
+    assert encoded == encode_spans([by_sdk.finished()])
+    assert by_us.finished().to_json() == by_sdk.finished().to_json()
 
 
 def test_leaving_the_block_by_an_exception_ends_the_span_as_an_error(start: Start) -> None:
@@ -537,7 +569,7 @@ def perform(span: Any, operation: tuple[Any, ...]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     performed=st.lists(operations, max_size=6),
-    limits=st.builds(SpanLimits, counts, counts, counts, counts, counts, counts),
+    limits=st.one_of(st.builds(SpanLimits), st.builds(SpanLimits, counts, counts, counts, counts, counts, counts)),
     sampler=st.sampled_from([sampling.ALWAYS_ON, SAMPLERS["own, attributes"]]),
 )
 def test_whatever_is_done_to_both_the_same_is_exported(
