@@ -24,6 +24,7 @@ MOST_WAITING: Final = 16
 MOST_SERIES: Final = 2000  # as many as the SDK tells apart in one histogram
 
 _Waiting = deque[tuple[float, int, Context, Mapping[str, AttributeValue]]]
+_Attributes = Mapping[str, AttributeValue]
 _Series = set[tuple[tuple[str, AttributeValue], ...]]
 # A histogram is one for all channels and servers of a meter provider, and so is what waits for it.
 _SHARED: Final[WeakKeyDictionary[Histogram, tuple[_Waiting, _Series]]] = WeakKeyDictionary()
@@ -36,12 +37,13 @@ class CallDurations:
     wait, since the SDK dates a series from then. A histogram that is not the SDK's is told of each at once.
     """
 
-    __slots__ = ("_histogram", "_series", "_waiting")
+    __slots__ = ("_by_identity", "_histogram", "_series", "_waiting")
 
     def __init__(self, meter: Meter, name: str, description: str) -> None:
         self._histogram = meter.create_histogram(
             name, "s", description, explicit_bucket_boundaries_advisory=semconv.CALL_DURATION_BUCKETS_S
         )
+        self._by_identity: dict[tuple[int, int], tuple[_Attributes, _Attributes, _Attributes]] = {}
         self._waiting: _Waiting | None = None
         self._series: _Series = set()
         if type(self._histogram) is _Histogram:
@@ -50,23 +52,42 @@ class CallDurations:
             meter.create_observable_gauge(f"{name}.waiting", [self._before_collection])
 
     def record(
-        self, duration_s: float, end_time_unix_nano: int, attributes: Mapping[str, AttributeValue], context: Context
+        self,
+        duration_s: float,
+        end_time_unix_nano: int,
+        method: Mapping[str, AttributeValue],
+        outcome: Mapping[str, AttributeValue],
+        context: Context,
     ) -> None:
         """Record a duration of at least 0 as the SDK would; `context` holds the span of the exemplar.
 
-        `attributes` are strings and numbers, and are the SDK's from now on.
+        The attributes are those of the method and of the outcome: strings and numbers, which are not changed any more.
         """
         waiting = self._waiting
         if waiting is None:
-            self._histogram.record(duration_s, attributes, context)
+            self._histogram.record(duration_s, {**method, **outcome}, context)
             return
+        attributes, is_first = self._joined(method, outcome)
         waiting.append((duration_s, end_time_unix_nano, context, attributes))
+        if is_first or len(waiting) >= MOST_WAITING:
+            self._record_waiting()
+
+    def _joined(
+        self, method: Mapping[str, AttributeValue], outcome: Mapping[str, AttributeValue]
+    ) -> tuple[Mapping[str, AttributeValue], bool]:
+        """Return the attributes as one, and whether they are the first of their series; by identity where known."""
+        known = self._by_identity.get((id(method), id(outcome)))
+        if known is not None:
+            return known[2], False
+        attributes = {**method, **outcome}
         series = tuple(attributes.items())
         is_first = series not in self._series and len(self._series) < MOST_SERIES
         if is_first:
             self._series.add(series)
-        if is_first or len(waiting) >= MOST_WAITING:
-            self._record_waiting()
+        if len(self._by_identity) >= MOST_SERIES:
+            self._by_identity.clear()
+        self._by_identity[id(method), id(outcome)] = (method, outcome, attributes)  # held, so that the ids stay theirs
+        return attributes, is_first
 
     def _record_waiting(self) -> None:
         histogram, waiting = self._histogram, self._waiting

@@ -6,8 +6,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
+import grpc
 from opentelemetry.context import Context
 from opentelemetry.metrics import Counter
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
@@ -19,6 +21,7 @@ from otel.instrument.call_spans import CallSpan
 from otel.instrument.call_tracer import CallTracer
 from otel.instrument.endings import Ending
 
+_OK: Final[Mapping[str, AttributeValue]] = {semconv.RPC_RESPONSE_STATUS_CODE: grpc.StatusCode.OK.name}
 ExceptionLog = Callable[[str, BaseException], None]
 _ERROR: Final = StatusCode.ERROR
 
@@ -123,18 +126,13 @@ class CallRecord:
         self.has_ended = True
         if end_time_unix_nano is None:
             end_time_unix_nano = time.time_ns()
-        outcome: dict[str, AttributeValue] = {}
-        if ending.code is not None:
-            outcome[semconv.RPC_RESPONSE_STATUS_CODE] = ending.code.name
-        if ending.is_error:
-            outcome[semconv.ERROR_TYPE] = ending.error_type
+        outcome = _OK if ending.code is grpc.StatusCode.OK else _outcome(ending.code, ending.error_type)
         if self.is_recording:
             self._end_span(ending, outcome, end_time_unix_nano)
         durations = self._recorder.durations
         if durations is not None:
             duration_s = (end_time_unix_nano - self._start_time_unix_nano) / 1e9
-            attributes = {**self.metric_attributes, **outcome}
-            durations.record(max(0.0, duration_s), end_time_unix_nano, attributes, self.context)
+            durations.record(max(0.0, duration_s), end_time_unix_nano, self.metric_attributes, outcome, self.context)
         if self._recorder.sent_sizes is not None:
             self._recorder.sent_sizes.add(self.sent_size_bytes, self.metric_attributes, self.context)
 
@@ -163,3 +161,14 @@ class CallRecord:
         if status is not None:
             self.span.set_status(status)
         self.span.end(end_time_unix_nano)
+
+
+@lru_cache(maxsize=256)  # an error type may be any exception's
+def _outcome(code: grpc.StatusCode | None, error_type: str) -> Mapping[str, AttributeValue]:
+    """What span and duration say of an ending; not to be changed."""
+    outcome: dict[str, AttributeValue] = {}
+    if code is not None:
+        outcome[semconv.RPC_RESPONSE_STATUS_CODE] = code.name
+    if error_type:
+        outcome[semconv.ERROR_TYPE] = error_type
+    return outcome

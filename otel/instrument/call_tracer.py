@@ -15,7 +15,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.util.types import AttributeValue
 
 from otel.instrument.call_spans import CallSpan
-from otel.instrument.known_samplers import known_decision
+from otel.instrument.known_samplers import KnownDecisions
 from otel.instrument.span_hooks import SpanHooks
 
 Attributes = Mapping[str, AttributeValue]
@@ -33,11 +33,12 @@ class CallTracer:
     another tracer, under tight limits and where the SDK counts its spans, it is asked to start the span itself.
     """
 
-    __slots__ = ("_hooks", "_tracer")
+    __slots__ = ("_decisions", "_hooks", "_tracer")
 
     def __init__(self, tracer: ApiTracer) -> None:
         self._tracer = tracer
         self._hooks = SpanHooks()
+        self._decisions = KnownDecisions()
 
     def start(
         self, name: str, context: Context | None, kind: SpanKind, attributes: Attributes, start_time_unix_nano: int
@@ -68,7 +69,7 @@ class CallTracer:
             trace_id, is_random = ids.generate_trace_id(), ids.is_trace_id_random()
         else:
             trace_id, is_random = parent.trace_id, bool(parent.trace_flags & _RANDOM)
-        decision = known_decision(tracer.sampler, parent, trace_id)
+        decision = self._decisions.of(tracer.sampler, parent)
         state: TraceState | None
         sampled: Any = attributes
         if decision is None:
@@ -94,7 +95,7 @@ class CallTracer:
 
 def _parent(context: Context) -> SpanContext | None:
     span = context.get(_SPAN_KEY)
-    if not isinstance(span, Span):
+    if type(span) is not NonRecordingSpan and not isinstance(span, Span):
         return None
     parent = span.get_span_context()
     return parent if parent.is_valid else None

@@ -71,6 +71,10 @@ class ExportWatch:
         """Count one record that wants to be exported."""
         next(self._tallies[signal].made)
 
+    def counter(self, signal: Signal) -> Callable[[], int]:
+        """Return what counts one record of `signal`, as `made` does; for where that is done once a call."""
+        return self._tallies[signal].made.__next__
+
     def exported(self, signal: Signal, record_count: int, *, delivered: bool) -> None:
         """Note the outcome of one batch and report if it differs from the one before, over all signals."""
         with self._lock:

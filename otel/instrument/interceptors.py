@@ -154,8 +154,9 @@ def untraced(services: frozenset[str]) -> Filter | None:
     prefixes_bytes = tuple(prefix.encode() for prefix in prefixes)
 
     def is_traced(details: Any) -> bool:
-        # The library's own synchronous channel calls it by another name.
-        method = details.full_method if hasattr(details, "full_method") else details.method
+        method = getattr(details, "method", None)
+        if method is None:  # the library's own synchronous channel calls it by another name
+            method = details.full_method
         return not method.startswith(prefixes_bytes if isinstance(method, bytes) else prefixes)
 
     return is_traced

@@ -23,27 +23,44 @@ _PARENT_BASED: Final = frozenset(
 )
 
 
-def known_decision(sampler: Sampler, parent: SpanContext | None, trace_id: int) -> Decision | None:
-    """Return what `sampler` decides under a valid parent (None: at a root); None where it has to be asked.
-
-    Such a sampler passes on its parent's trace state, and the attributes of what it does not drop, as they are.
-    """
-    known: Any = sampler
-    kind = type(known)
-    if kind in _PARENT_BASED:
-        known = _delegate(known, parent)
-        kind = type(known)
-    if kind in _STATIC:
-        decision: Decision = known._decision
-        return decision
-    if kind is sampling.TraceIdRatioBased:
-        return Decision.RECORD_AND_SAMPLE if trace_id & known.TRACE_ID_LIMIT < known.bound else Decision.DROP
-    return None
+Decisions = tuple[Decision | None, ...]
 
 
-def _delegate(sampler: Any, parent: SpanContext | None) -> Any:
-    if parent is None:
-        return sampler._root
-    if parent.is_remote:
-        return sampler._remote_parent_sampled if parent.trace_flags.sampled else sampler._remote_parent_not_sampled
-    return sampler._local_parent_sampled if parent.trace_flags.sampled else sampler._local_parent_not_sampled
+class KnownDecisions:
+    """Remembers what the last sampler decides of each kind of parent; safe in any thread."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: tuple[object, Decisions] = (None, ())
+
+    def of(self, sampler: Sampler, parent: SpanContext | None) -> Decision | None:
+        """Return what `sampler` decides under a valid parent (None: at a root); None where it has to be asked.
+
+        Such a sampler passes on its parent's trace state, and the attributes of what it does not drop, as they are.
+        """
+        known, decisions = self._known
+        if known is not sampler:
+            decisions = _decisions(sampler)
+            self._known = (sampler, decisions)  # one assignment, so another thread sees a pair that belongs together
+        if parent is None:
+            return decisions[0]
+        return decisions[(3 if parent.is_remote else 1) + (parent.trace_flags & 1)]
+
+
+def _decisions(sampler: Any) -> Decisions:
+    """What is decided at a root, then under a local parent that is not sampled or is, then under a remote one."""
+    if type(sampler) not in _PARENT_BASED:
+        return (_static(sampler),) * 5
+    return (
+        _static(sampler._root),
+        _static(sampler._local_parent_not_sampled),
+        _static(sampler._local_parent_sampled),
+        _static(sampler._remote_parent_not_sampled),
+        _static(sampler._remote_parent_sampled),
+    )
+
+
+def _static(sampler: Any) -> Decision | None:
+    decision: Decision | None = sampler._decision if type(sampler) in _STATIC else None
+    return decision

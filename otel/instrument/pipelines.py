@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 from opentelemetry.metrics import MeterProvider as ApiMeterProvider
 from opentelemetry.sdk import _configuration as sdk_configuration
@@ -21,6 +21,7 @@ from opentelemetry.sdk._logs.export import (
     LogRecordExporter,
     LogRecordExportResult,
 )
+from opentelemetry.sdk._shared_internal import BatchProcessor
 from opentelemetry.sdk.environment_variables import OTEL_SDK_DISABLED
 from opentelemetry.sdk.metrics.export import (
     MetricExporter,
@@ -33,6 +34,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
+from opentelemetry.trace import TraceFlags
 
 from otel.instrument.export_watch import ExportWatch
 
@@ -186,13 +188,14 @@ class WatchedSpanProcessor(BatchSpanProcessor):
 
     def __init__(self, exporter: SpanExporter, watch: ExportWatch, meter_provider: ApiMeterProvider | None) -> None:
         super().__init__(WatchedSpanExporter(exporter, watch), meter_provider=meter_provider)
-        self._watch = watch
+        self._made = watch.counter("spans")
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a sampled span; called in the thread or task that ends it."""
-        if span.context is not None and span.context.trace_flags.sampled:
-            self._watch.made("spans")
-        super().on_end(span)
+        context = span.context
+        if context is not None and context.trace_flags & TraceFlags.SAMPLED:
+            self._made()
+            _queue(self._batch_processor, span)
 
 
 class WatchedLogProcessor(BatchLogRecordProcessor):
@@ -202,14 +205,28 @@ class WatchedLogProcessor(BatchLogRecordProcessor):
         self, exporter: LogRecordExporter, watch: ExportWatch, meter_provider: ApiMeterProvider | None
     ) -> None:
         super().__init__(WatchedLogExporter(exporter, watch), meter_provider=meter_provider)
-        self._watch = watch
+        self._made = watch.counter("logs")
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue a record; called in the thread or task that logs."""
-        self._watch.made("logs")
+        self._made()
         super().on_emit(log_record)
 
     def queue(self, record: ReadableLogRecord) -> None:
         """Queue a record that nobody else has, and that is not changed any more."""
-        self._watch.made("logs")
-        self._batch_processor.emit(record)
+        self._made()
+        _queue(self._batch_processor, record)
+
+
+def _queue(processor: BatchProcessor[Any], record: Any) -> None:
+    """Queue a record as `processor.emit` does, without asking the system which process this is.
+
+    That is a system call a record; a fork is told to the processor by `os.register_at_fork` wherever there is one.
+    """
+    queue = processor._queue
+    if processor._shutdown or len(queue) == processor._max_queue_size:
+        processor.emit(record)
+        return
+    queue.appendleft(record)
+    if len(queue) >= processor._max_export_batch_size and not processor._worker_awaken.is_set():
+        processor._worker_awaken.set()

@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from grpc.aio import Metadata as AioMetadata
 from opentelemetry import baggage, propagate
+from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.instrumentation.grpc import _client as library
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span
+from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel.instrument.metadata_limits import BAGGAGE, fit_baggage
@@ -26,7 +28,8 @@ from otel.instrument.metadata_limits import BAGGAGE, fit_baggage
 Metadata = Sequence[tuple[str, Any]]
 
 TRACEPARENT: Final = "traceparent"
-_USUAL: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_USUAL: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_FLAGS: Final = tuple(TraceFlags(flags) for flags in range(256))
 
 
 class _JoinedGetter(Getter[dict[str, str]]):
@@ -64,7 +67,7 @@ class ContextReader:
         if self._is_w3c and len(carrier) == 1 and TRACEPARENT in carrier:
             parent = _usual_parent(carrier[TRACEPARENT])
             if parent is not None:
-                return set_span_in_context(NonRecordingSpan(parent), Context())
+                return Context({_SPAN_KEY: NonRecordingSpan(parent)})
         return self._propagator.extract(carrier, Context(), _GETTER)
 
 
@@ -73,12 +76,11 @@ def with_context(metadata: Iterable[tuple[str, Any]] | None, span_context: SpanC
 
     `span_context` is the current span's.
     """
+    if not metadata and _is_usual(span_context):
+        return AioMetadata((TRACEPARENT, _traceparent(span_context)))
     copied = AioMetadata(*metadata) if metadata else AioMetadata()
     if TRACEPARENT not in copied and _is_usual(span_context):  # type: ignore[comparison-overlap]  # keys are what it has
-        trace_id, span_id, flags = span_context.trace_id, span_context.span_id, span_context.trace_flags
-        copied.add(TRACEPARENT, f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}")
-        if not metadata:
-            return copied
+        copied.add(TRACEPARENT, _traceparent(span_context))
     else:
         propagate.inject(copied, setter=library._carrier_setter)
     _keep_within_limits(copied)
@@ -109,17 +111,20 @@ def _is_usual(span_context: SpanContext) -> bool:
     return (
         span_context.is_valid
         and not span_context.trace_state
-        and not baggage.get_all()
+        and not (_BAGGAGE_KEY in get_current() and baggage.get_all())
         and is_w3c(propagate.get_global_textmap())
     )
 
 
+def _traceparent(span_context: SpanContext) -> str:
+    return "00-%032x-%016x-%02x" % (span_context.trace_id, span_context.span_id, span_context.trace_flags)  # noqa: UP031  a third faster than the f-string
+
+
 def _usual_parent(header: str) -> SpanContext | None:
-    found = _USUAL.fullmatch(header)
-    if found is None:
+    if _USUAL.fullmatch(header) is None:
         return None
-    trace_id, span_id, flags = (int(digits, 16) for digits in found.groups())
-    parent = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    trace_id, span_id, flags = int(header[3:35], 16), int(header[36:52], 16), int(header[53:], 16)
+    parent = SpanContext(trace_id, span_id, True, _FLAGS[flags])
     return parent if parent.is_valid else None
 
 
@@ -133,8 +138,7 @@ def pairs_with_context(
     """
     pairs = tuple(metadata) if metadata else ()
     if _is_usual(span_context) and all(key != TRACEPARENT for key, _ in pairs):
-        trace_id, span_id, flags = span_context.trace_id, span_context.span_id, span_context.trace_flags
-        sent = (*pairs, (TRACEPARENT, f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"))
+        sent = (*pairs, (TRACEPARENT, _traceparent(span_context)))
         if pairs:
             fit_baggage(sent, header=None, span=get_current_span())
         return sent

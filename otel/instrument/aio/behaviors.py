@@ -16,9 +16,11 @@ import grpc
 from grpc._cython import cygrpc
 
 from otel.instrument.aio.server_call import ServerCall, current_server_call
+from otel.instrument.aio.unobserved import UnobservedCall
 from otel.instrument.method_handlers import Behavior, Deserializer, Serializer, behavior_of, with_behavior
 
 _NO_MORE: Final = object()
+AnyCall = ServerCall | UnobservedCall
 
 
 def is_plain(behavior: Behavior) -> bool:
@@ -26,7 +28,7 @@ def is_plain(behavior: Behavior) -> bool:
     return not (_is_coroutine(behavior) or inspect.isasyncgenfunction(behavior))
 
 
-def traced_handler(handler: Any, call: ServerCall | None = None) -> Any:
+def traced_handler(handler: Any, call: AnyCall | None = None) -> Any:
     """Return a method handler that notes how each call of `handler` goes.
 
     For a plain `def` behavior `call` is needed and the result is good for that call only.
@@ -99,7 +101,7 @@ def _async_generator(behavior: Behavior, request_streaming: bool) -> Behavior:
     return traced
 
 
-def _plain(behavior: Behavior, call: ServerCall, *, response_streaming: bool) -> Behavior:
+def _plain(behavior: Behavior, call: AnyCall, *, response_streaming: bool) -> Behavior:
     task_context = contextvars.copy_context()
 
     def traced_unary(request_or_iterator: Any, context: Any) -> Any:
@@ -128,7 +130,7 @@ def _plain(behavior: Behavior, call: ServerCall, *, response_streaming: bool) ->
     return traced_stream if response_streaming else traced_unary
 
 
-def _watched(messages: Any, context: Any, call: ServerCall) -> tuple[Any, Any]:
+def _watched(messages: Any, context: Any, call: AnyCall) -> tuple[Any, Any]:
     requests = RequestMessages(messages, context, call)
     call.reads_requests(requests)
     return requests, ReadingContext(context, requests)
@@ -144,7 +146,7 @@ class RequestMessages:
 
     __slots__ = ("_call", "_context", "_iterator", "_messages", "is_awaited")
 
-    def __init__(self, messages: Any, context: Any, call: ServerCall) -> None:
+    def __init__(self, messages: Any, context: Any, call: AnyCall) -> None:
         self._messages = messages
         self._context = context
         self._call = call

@@ -14,13 +14,14 @@ import grpc.aio
 from grpc._cython import cygrpc
 
 from otel.instrument import semconv
+from otel.instrument.aio.unobserved import UnobservedCall
 from otel.instrument.call_record import CallRecord
 from otel.instrument.endings import Ending, Failure, ServerSignals, deadline_slack_s, server_ending
 from otel.instrument.exceptions import exception_was_logged, mark_exception_logged
 from otel.instrument.peers import peer_attributes
 from otel.instrument.server_stop import ServerStop
 
-current_server_call: ContextVar[ServerCall] = ContextVar("tracelab_server_call")
+current_server_call: ContextVar[ServerCall | UnobservedCall] = ContextVar("tracelab_server_call")
 
 
 class ServedContext(Protocol):
@@ -90,8 +91,7 @@ class ServerCall:
         # The task holds this object, by its context: held in turn, each call would wait for the garbage collector.
         self._task = weakref.ref(task)
         self._loop = task.get_loop()
-        if record.is_observed:
-            task.add_done_callback(self._end)
+        task.add_done_callback(self._end)
 
     def unknown_method(self) -> None:
         """Note that the server knows no such method."""
@@ -109,8 +109,6 @@ class ServerCall:
 
     def reached(self, context: ServedContext, *, in_thread: bool = False) -> None:
         """Note that the servicer method is about to run, and what only its context tells."""
-        if not self.record.is_observed:
-            return
         self._context = context
         self._timeout_s = remaining_s = context.time_remaining()
         if self.record.is_recording:

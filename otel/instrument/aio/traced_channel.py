@@ -11,14 +11,14 @@ from typing import Any, Self
 
 import grpc
 import grpc.aio
-from opentelemetry.context import attach, detach
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.context import attach, detach, get_current
 
 from otel.instrument.aio.client_call import ClientCall
 from otel.instrument.call_record import CallRecorder
 from otel.instrument.method_names import MethodAttributes
 from otel.instrument.peers import target_attributes
 from otel.instrument.propagation import with_context
+from otel.instrument.suppression import is_suppressed
 
 
 class TracedChannel(grpc.aio.Channel):
@@ -114,7 +114,7 @@ class _MultiCallable:
         self._response_is_stream = response_is_stream
 
     def _start(self, request: Any, timeout: float | None, metadata: Any, options: dict[str, Any]) -> Any:
-        if not is_instrumentation_enabled():
+        if is_suppressed(get_current()):
             return self._multi_callable(request, timeout=timeout, metadata=metadata, **options)
         record = self._recorder.start(self._name, self._attributes, None)
         record.metric_attributes = self._attributes

@@ -76,16 +76,19 @@ def test_whoever_collects_gets_what_the_sdk_would_have_recorded_one_by_one(
     durations = by_us.durations()
     histogram = by_sdk.meter.create_histogram(NAME, "s", explicit_bucket_boundaries_advisory=CALL_DURATION_BUCKETS_S)
     context = set_span_in_context(SPAN)
+    ports: list[dict[str, Any]] = [{"rpc.method": "a/B", "server.port": port} for port in range(2)]
+    outcomes: list[dict[str, Any]] = [{"code": "OK"}, {"code": "UNKNOWN", "error.type": "E"}]
     for number, duration_s in enumerate(durations_s):
-        attributes: dict[str, Any] = {"rpc.method": "a/B", "server.port": number % 2}
-        durations.record(duration_s, 1, attributes, context)
-        histogram.record(duration_s, attributes, context)
+        # The interceptors share these among calls, and now and then make another one that is equal.
+        method, outcome = ports[number % 2], outcomes[number % 3 % 2]
+        durations.record(duration_s, 1, method if number % 5 else dict(method), outcome, context)
+        histogram.record(duration_s, {**method, **outcome}, context)
     assert by_us.collected() == by_sdk.collected()
 
 
 def test_an_exemplar_has_the_moment_at_which_the_call_ended() -> None:
     metrics = Metrics()
-    metrics.durations().record(0.1, 1_700_000_000_000_000_007, {}, set_span_in_context(SPAN))
+    metrics.durations().record(0.1, 1_700_000_000_000_000_007, {}, {}, set_span_in_context(SPAN))
     data: Any = metrics._readers[0].get_metrics_data()
     (point,) = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
     assert [exemplar.time_unix_nano for exemplar in point.exemplars] == [1_700_000_000_000_000_007]
@@ -96,7 +99,7 @@ def test_a_series_begins_with_its_first_call_and_not_with_the_collection() -> No
     durations = metrics.durations()
     recorded_unix_nano: dict[str, int] = {}
     for method in ("a/B", "a/B", "a/C"):
-        durations.record(0.1, 1, {"rpc.method": method}, Context())
+        durations.record(0.1, 1, {"rpc.method": method}, {}, Context())
         recorded_unix_nano.setdefault(method, time.time_ns())
     data: Any = metrics._readers[0].get_metrics_data()
     points = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
@@ -107,14 +110,14 @@ def test_a_series_begins_with_its_first_call_and_not_with_the_collection() -> No
 
 def test_every_reader_gets_what_waited() -> None:
     metrics = Metrics(readers=2)
-    metrics.durations().record(0.1, 1, {}, Context())
+    metrics.durations().record(0.1, 1, {}, {}, Context())
     assert [counts(metrics.collected(reader)) for reader in (0, 1)] == [1, 1]
 
 
 def test_the_channels_of_a_process_share_one_histogram_and_none_of_them_is_forgotten() -> None:
     metrics = Metrics()
     for durations in (metrics.durations(), metrics.durations(), metrics.durations()):
-        durations.record(0.1, 1, {}, Context())
+        durations.record(0.1, 1, {}, {}, Context())
     assert counts(metrics.collected()) == 3
 
 
@@ -125,7 +128,7 @@ def test_what_waits_is_bounded() -> None:
     for _ in range(10 * MOST_WAITING):
         context = Context({"number": len(contexts)})
         contexts.append(weakref.ref(context))
-        durations.record(0.1, 1, {}, context)
+        durations.record(0.1, 1, {}, {}, context)
     del context
     gc.collect()
     assert sum(context() is not None for context in contexts) < MOST_WAITING
@@ -143,7 +146,7 @@ def test_shutting_the_metrics_down_exports_what_waited() -> None:
             self.collect(timeout_millis)
 
     provider = MeterProvider([Reader()], shutdown_on_exit=False)
-    CallDurations(provider.get_meter("m"), NAME, "").record(0.1, 1, {}, Context())
+    CallDurations(provider.get_meter("m"), NAME, "").record(0.1, 1, {}, {}, Context())
     provider.shutdown()
     assert exported == [1]
 
@@ -154,7 +157,7 @@ def test_durations_of_many_threads_and_collections_between_are_each_recorded_onc
 
     def call() -> None:
         for _ in range(1000):
-            durations.record(0.1, 1, {}, Context())
+            durations.record(0.1, 1, {}, {}, Context())
 
     threads = [threading.Thread(target=call) for _ in range(4)]
     for thread in threads:
@@ -178,6 +181,6 @@ def test_a_histogram_of_another_kind_is_told_of_each_at_once() -> None:
             return Histogram()
 
     meter: Any = Meter()
-    CallDurations(meter, NAME, "").record(0.1, 1, {"a": 1}, Context())
-    CallDurations(NoOpMeterProvider().get_meter("m"), NAME, "").record(0.1, 1, {}, Context())
+    CallDurations(meter, NAME, "").record(0.1, 1, {"a": 1}, {}, Context())
+    CallDurations(NoOpMeterProvider().get_meter("m"), NAME, "").record(0.1, 1, {}, {}, Context())
     assert recorded == [(0.1, {"a": 1}, Context())]
