@@ -176,6 +176,33 @@ async def test_an_unsampled_call_is_not_exported_but_its_logs_carry_the_trace_an
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_an_unsampled_call_that_fails_is_logged_once_and_one_that_aborts_is_not(kind: Kind) -> None:
+    telemetry = in_memory_telemetry(TelemetrySettings(service_name="test", log_to_stdout=False), sampler=ALWAYS_OFF)
+    telemetry.take_over_logging()
+    rig = Rig(telemetry)
+    aborts = True
+
+    async def fails(context: Any) -> None:
+        if aborts:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such user")
+        raise ValueError("oops")
+
+    await rig.serve(method_handler(kind, behavior(kind, fails)))
+    channel = rig.channel()
+    await finish(start(channel, kind, timeout=20), kind)
+    assert telemetry.lines() == []
+    aborts = False
+    await finish(start(channel, kind, timeout=20), kind)
+    await finish(start(channel, kind, path="/none.Such/Method", timeout=20), kind)
+    await rig.close()
+
+    lines = [line for line in telemetry.lines() if line["event"] == "rpc.server.call.exception"]
+    assert [line["exception.message"] for line in lines] == ["oops"]
+    assert len(str(lines[0]["trace_id"])) == 32
+    telemetry.shutdown()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_call_that_has_ended_does_not_wait_for_the_garbage_collector(rig: Rig, kind: Kind) -> None:
     async def nothing(_context: Any) -> None:
         return
