@@ -1,8 +1,8 @@
 """Hands log records to the SDK's pipeline: past the SDK's copies where nobody else is in the pipeline, else through it.
 
 The SDK makes three objects of a record and checks each attribute by type. Where every processor is our own batch
-processor, the attributes are few, plain and within the limits, what it would queue is made directly. The private names
-are held by tests/unit/instrument/test_seams.py.
+processor, the attributes are few, plain and within the limits, the record is encoded at once, or what the SDK would
+queue is made directly. The private names are held by tests/unit/instrument/test_seams.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 from opentelemetry.trace import SpanContext
 from opentelemetry.util.types import AnyValue
 
+from otel.instrument.encoded import Encoded
 from otel.instrument.pipelines import WatchedLogProcessor
 
 INT64_LIMIT: Final = 2**63
@@ -52,31 +53,18 @@ class LogExport:
         processors = self._ours(logger._multi_log_record_processor)
         if not processors or not logger._is_enabled():
             return False
-        record = _PlainLogRecord.__new__(_PlainLogRecord)
-        record.__dict__ = {
-            "timestamp": time_unix_nano,
-            "observed_timestamp": time_unix_nano,
-            "context": _NO_CONTEXT,
-            "trace_id": span_context.trace_id,
-            "span_id": span_context.span_id,
-            "trace_flags": span_context.trace_flags,
-            "severity_text": severity[0],
-            "severity_number": severity[1],
-            "body": text,
-            "attributes": attributes,
-            "event_name": event_name,
-            "exception": None,
-        }
-        readable = ReadableLogRecord.__new__(ReadableLogRecord)
-        readable.__dict__.update(
-            log_record=record,
-            resource=logger._resource,
-            instrumentation_scope=logger._instrumentation_scope,
-            limits=logger._log_record_limits,
-        )
         logger._logger_metrics.emit_log()
         for processor in processors:
-            processor.queue(readable)
+            encoder = processor.encoder
+            processor.queue(
+                _readable(logger, time_unix_nano, severity, text, attributes, span_context, event_name)
+                if encoder is None
+                else Encoded(
+                    encoder.plain(time_unix_nano, severity, text, attributes, span_context, event_name),
+                    logger._resource,
+                    logger._instrumentation_scope,
+                )
+            )
         return True
 
     def _ours(self, processor: Any) -> tuple[WatchedLogProcessor, ...]:
@@ -89,6 +77,34 @@ class LogExport:
             ours = found if all(type(each) is WatchedLogProcessor for each in found) else ()
             self._pipeline = (found, ours)  # one assignment, so another thread sees a pair that belongs together
         return ours
+
+
+def _readable(
+    logger: Any,
+    time_unix_nano: int,
+    severity: tuple[str, SeverityNumber],
+    text: str,
+    attributes: Mapping[str, Any],
+    span_context: SpanContext,
+    event_name: str | None,
+) -> ReadableLogRecord:
+    """Make what the SDK's batch processor would queue, for an exporter that is not ours."""
+    record = _PlainLogRecord.__new__(_PlainLogRecord)
+    record.__dict__ = {
+        "timestamp": time_unix_nano,
+        "observed_timestamp": time_unix_nano,
+        "context": _NO_CONTEXT,
+        "trace_id": span_context.trace_id,
+        "span_id": span_context.span_id,
+        "trace_flags": span_context.trace_flags,
+        "severity_text": severity[0],
+        "severity_number": severity[1],
+        "body": text,
+        "attributes": attributes,
+        "event_name": event_name,
+        "exception": None,
+    }
+    return ReadableLogRecord(record, logger._resource, logger._instrumentation_scope, logger._log_record_limits)
 
 
 class CopiedLogRecord(LogRecord):

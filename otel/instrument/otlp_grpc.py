@@ -27,7 +27,7 @@ class EncodedSpanExporter(OTLPSpanExporter):
     """Exports spans by gRPC; called by one thread at a time. Options are the stock exporter's."""
 
     def __init__(self, **options: Any) -> None:
-        self._encoder = SpanEncoder()
+        self.encoder = SpanEncoder()
         super().__init__(**options)
 
     def _initialize_channel_and_stub(self) -> None:
@@ -40,14 +40,14 @@ class EncodedSpanExporter(OTLPSpanExporter):
         return EncodedStub(channel, path, ExportTraceServiceResponse.FromString)
 
     def _translate_data(self, data: Sequence[ReadableSpan]) -> Any:
-        return self._encoder.encode(data)
+        return self.encoder.encode(data)
 
 
 class EncodedLogExporter(OTLPLogExporter):
     """Exports log records by gRPC; called by one thread at a time. Options are the stock exporter's."""
 
     def __init__(self, **options: Any) -> None:
-        self._encoder = LogEncoder()
+        self.encoder = LogEncoder()
         super().__init__(**options)
 
     def _initialize_channel_and_stub(self) -> None:
@@ -60,7 +60,7 @@ class EncodedLogExporter(OTLPLogExporter):
         return EncodedStub(channel, path, ExportLogsServiceResponse.FromString)
 
     def _translate_data(self, data: Sequence[ReadableLogRecord]) -> Any:
-        return self._encoder.encode(data)
+        return self.encoder.encode(data)
 
 
 ENCODED: dict[type, type] = {OTLPSpanExporter: EncodedSpanExporter, OTLPLogExporter: EncodedLogExporter}

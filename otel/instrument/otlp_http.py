@@ -49,7 +49,8 @@ class EncodedSpanExporter(OTLPSpanExporter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._encoded_export = with_encoder(OTLPSpanExporter.export, "encode_spans", SpanEncoder().encode)
+        self.encoder = SpanEncoder()
+        self._encoded_export = with_encoder(OTLPSpanExporter.export, "encode_spans", self.encoder.encode)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export a batch as the library does."""
@@ -62,7 +63,8 @@ class EncodedLogExporter(OTLPLogExporter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._encoded_export = with_encoder(OTLPLogExporter.export, "encode_logs", LogEncoder().encode)
+        self.encoder = LogEncoder()
+        self._encoded_export = with_encoder(OTLPLogExporter.export, "encode_logs", self.encoder.encode)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Export a batch as the library does."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.common._internal import _log_encoder as stock
 from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.trace import SpanContext
+from opentelemetry.util.types import AnyValue
 
 from otel.instrument import semconv
+from otel.instrument.encoded import Encoded
 from otel.instrument.otlp_wire import (
     CACHED_TEXT_CHARS,
     AttributeFields,
@@ -18,11 +21,13 @@ from otel.instrument.otlp_wire import (
     any_value,
     field,
     remember,
+    request_with,
     varint,
 )
 
 # Field numbers and types: opentelemetry/proto/logs/v1/logs.proto; see otlp_spans.py for how a field begins.
 _TIME: Final = struct.Struct("<BQ")
+_TIMES: Final = struct.Struct("<BQBQ")
 _FLAGS: Final = struct.Struct("<BI")
 
 
@@ -35,12 +40,32 @@ class LogEncoder:
         self._heads: dict[tuple[SeverityNumber | None, str | None, str], bytes] = {}
         self._event_names: dict[str, bytes] = {}
 
-    def encode(self, batch: Sequence[ReadableLogRecord]) -> bytes:
+    def encode(self, batch: Sequence[ReadableLogRecord | Encoded]) -> bytes:
         """Return an `ExportLogsServiceRequest` of `batch`; raises what the stock encoder raises."""
         try:
             return self._envelope.request(batch, self._record)
         except Exception:  # a body without a form, a time out of range: as the stock encoder has it
-            return stock.encode_logs(batch).SerializeToString()
+            return request_with(batch, stock.encode_logs, self._envelope)
+
+    def plain(
+        self,
+        time_unix_nano: int,
+        severity: tuple[str, SeverityNumber],
+        text: str,
+        attributes: Mapping[str, Any],
+        span_context: SpanContext,
+        event_name: str | None,
+    ) -> bytes:
+        """Encode a record of plain attributes, observed when it was made, as a field of its scope."""
+        parts = [_TIMES.pack(0x09, time_unix_nano, 0x59, time_unix_nano)]
+        if len(text) <= CACHED_TEXT_CHARS:
+            key = (severity[1], severity[0], text)
+            parts.append(self._heads.get(key) or remember(self._heads, key, _head(severity[1], severity[0], text)))
+        else:
+            parts.append(_head(severity[1], severity[0], text))
+        self._attributes.append(parts, attributes)
+        self._append_owner(parts, span_context.trace_flags, span_context.trace_id, span_context.span_id, event_name)
+        return field(2, b"".join(parts))
 
     def _record(self, readable: ReadableLogRecord) -> bytes:
         record = readable.log_record
@@ -50,35 +75,39 @@ class LogEncoder:
         body = record.body
         if type(body) is str and len(body) <= CACHED_TEXT_CHARS:
             key = (record.severity_number, record.severity_text, body)
-            parts.append(self._heads.get(key) or remember(self._heads, key, _head(record)))
+            parts.append(self._heads.get(key) or remember(self._heads, key, _head(*key)))
         else:
-            parts.append(_head(record))
+            parts.append(_head(record.severity_number, record.severity_text, body))
         self._attributes.append(parts, record.attributes)
         if readable.dropped_attributes:
             parts.append(b"\x38" + varint(readable.dropped_attributes))
-        parts.append(_FLAGS.pack(0x45, record.trace_flags))
-        if record.trace_id:
-            parts.append(b"\x4a\x10" + record.trace_id.to_bytes(16, "big"))
-        if record.span_id:
-            parts.append(b"\x52\x08" + record.span_id.to_bytes(8, "big"))
+        self._append_owner(parts, record.trace_flags, record.trace_id, record.span_id, record.event_name)
         if record.observed_timestamp:
             parts.append(_TIME.pack(0x59, record.observed_timestamp))
-        name = record.event_name
-        if name:
-            parts.append(self._event_names.get(name) or self._event_name(name))
         return b"".join(parts)
+
+    def _append_owner(
+        self, parts: list[bytes], flags: int | None, trace_id: int | None, span_id: int | None, event_name: str | None
+    ) -> None:
+        parts.append(_FLAGS.pack(0x45, flags))
+        if trace_id:
+            parts.append(b"\x4a\x10" + trace_id.to_bytes(16, "big"))
+        if span_id:
+            parts.append(b"\x52\x08" + span_id.to_bytes(8, "big"))
+        if event_name:
+            parts.append(self._event_names.get(event_name) or self._event_name(event_name))
 
     def _event_name(self, name: str) -> bytes:
         encoded = field(12, name.encode())
         return remember(self._event_names, name, encoded) if len(name) <= CACHED_TEXT_CHARS else encoded
 
 
-def _head(record: LogRecord) -> bytes:
+def _head(number: SeverityNumber | None, text: str | None, body: AnyValue) -> bytes:
     """Encode severity and body, of which a program has but so many."""
     parts = []
-    if record.severity_number is not None:
-        parts.append(b"\x10" + varint(record.severity_number.value))
-    if record.severity_text:
-        parts.append(field(3, record.severity_text.encode()))
-    parts.append(field(5, any_value(record.body)))
+    if number is not None:
+        parts.append(b"\x10" + varint(number.value))
+    if text:
+        parts.append(field(3, text.encode()))
+    parts.append(field(5, any_value(body)))
     return b"".join(parts)

@@ -12,7 +12,17 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.span import SpanContext
 
 from otel.instrument.call_spans import Attributes, EndedCallSpan
-from otel.instrument.otlp_wire import CACHE_SIZE, CACHED_TEXT_CHARS, AttributeFields, Envelope, field, remember, varint
+from otel.instrument.encoded import Encoded
+from otel.instrument.otlp_wire import (
+    CACHE_SIZE,
+    CACHED_TEXT_CHARS,
+    AttributeFields,
+    Envelope,
+    field,
+    remember,
+    request_with,
+    varint,
+)
 
 # Field numbers and types: opentelemetry/proto/trace/v1/trace.proto. The first byte of a field is `number << 3 | type`,
 # type 0 a varint, 1 eight bytes, 2 a length and that many bytes, 5 four bytes.
@@ -34,12 +44,24 @@ class SpanEncoder:
         # By identity: all spans of a method share their first attributes, which are held so that the identity stays.
         self._call_heads: dict[tuple[int, str, SpanKind], tuple[Attributes, bytes]] = {}
 
-    def encode(self, spans: Sequence[ReadableSpan]) -> bytes:
+    def encode(self, spans: Sequence[ReadableSpan | Encoded]) -> bytes:
         """Return an `ExportTraceServiceRequest` of `spans`; raises what the stock encoder raises."""
         try:
             return self._envelope.request(spans, self._span)
         except Exception:  # a span without times, a name that is no UTF-8: as the stock encoder has it
-            return stock.encode_spans(spans).SerializeToString()
+            return request_with(spans, stock.encode_spans, self._envelope)
+
+    def at_end(self, span: ReadableSpan) -> ReadableSpan | Encoded:
+        """Return a call's span encoded, now that all of it is at hand and nobody can change it; any other as it is.
+
+        What waits to be exported is then a few hundred bytes, and the export thread has only to join them.
+        """
+        if type(span) is not EndedCallSpan or not span.is_untouched:
+            return span
+        try:
+            return Encoded(field(2, self._call_span(span)), span._resource, span._instrumentation_scope)
+        except Exception:  # told by the export thread, in the stock encoder's words
+            return span
 
     def _span(self, span: ReadableSpan) -> bytes:
         if type(span) is EndedCallSpan and span.is_untouched:

@@ -2,7 +2,7 @@
 
 Only what is frequent is encoded here: strings, booleans, integers, floats, bytes. Every other value is encoded by the
 functions of the stock exporter, so an odd value looks, or fails, exactly as it does there. An encoder belongs to one
-exporter, which is called by one thread at a time.
+exporter; any thread may use it, since its caches are only read, added to and emptied.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.exporter.otlp.proto.common import _internal as stock
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from otel.instrument.encoded import Encoded
 
 # A full cache is emptied: what is frequent is back at once, what was there once does not stay.
 CACHE_SIZE: Final = 4096
@@ -72,6 +74,17 @@ def any_value(value: Any) -> bytes:
         return field(7, value)
     encoded: bytes = stock._encode_value(value).SerializeToString()
     return encoded
+
+
+def request_with(batch: Sequence[Any], encode_stock: Callable[[Sequence[Any]], Any], envelope: Envelope) -> bytes:
+    """Encode a batch that one of our encoders could not: what is encoded already as it is, the rest by the stock one.
+
+    Two requests one after the other are one with the groups of both, as protobuf joins messages.
+    """
+    encoded = [record for record in batch if type(record) is Encoded]
+    others = [record for record in batch if type(record) is not Encoded]
+    stock_request: bytes = encode_stock(others).SerializeToString()
+    return envelope.request(encoded, bytes) + stock_request
 
 
 class AttributeFields:
@@ -134,7 +147,7 @@ class Envelope:
             if group is None:
                 group = by_resource.setdefault(resource, {}).setdefault(scope or None, [])
                 by_identity[id(resource), id(scope)] = group
-            group.append(field(2, encode(record)))
+            group.append(record.content if type(record) is Encoded else field(2, encode(record)))
         return b"".join(field(1, self._of_resource(resource, scopes)) for resource, scopes in by_resource.items())
 
     def _of_resource(self, resource: Resource, scopes: Mapping[InstrumentationScope | None, Sequence[bytes]]) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from opentelemetry.metrics import MeterProvider as ApiMeterProvider
 from opentelemetry.sdk import _configuration as sdk_configuration
@@ -36,7 +36,12 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import TraceFlags
 
+from otel.instrument.encoded import Encoded
 from otel.instrument.export_watch import ExportWatch
+
+if TYPE_CHECKING:  # they import what only OTLP needs
+    from otel.instrument.otlp_logs import LogEncoder
+    from otel.instrument.otlp_spans import SpanEncoder
 
 OTLP: Final = "otlp"
 SignalVariable = Literal["traces", "metrics", "logs"]
@@ -189,13 +194,15 @@ class WatchedSpanProcessor(BatchSpanProcessor):
     def __init__(self, exporter: SpanExporter, watch: ExportWatch, meter_provider: ApiMeterProvider | None) -> None:
         super().__init__(WatchedSpanExporter(exporter, watch), meter_provider=meter_provider)
         self._made = watch.counter("spans")
+        encoder: SpanEncoder | None = getattr(exporter, "encoder", None)
+        self._at_end = None if encoder is None else encoder.at_end
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a sampled span; called in the thread or task that ends it."""
         context = span.context
         if context is not None and context.trace_flags & TraceFlags.SAMPLED:
             self._made()
-            _queue(self._batch_processor, span)
+            _queue(self._batch_processor, span if self._at_end is None else self._at_end(span))
 
 
 class WatchedLogProcessor(BatchLogRecordProcessor):
@@ -206,13 +213,14 @@ class WatchedLogProcessor(BatchLogRecordProcessor):
     ) -> None:
         super().__init__(WatchedLogExporter(exporter, watch), meter_provider=meter_provider)
         self._made = watch.counter("logs")
+        self.encoder: LogEncoder | None = getattr(exporter, "encoder", None)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue a record; called in the thread or task that logs."""
         self._made()
         super().on_emit(log_record)
 
-    def queue(self, record: ReadableLogRecord) -> None:
+    def queue(self, record: ReadableLogRecord | Encoded) -> None:
         """Queue a record that nobody else has, and that is not changed any more."""
         self._made()
         _queue(self._batch_processor, record)

@@ -35,6 +35,7 @@ from opentelemetry.trace import (
 
 from otel.instrument.call_spans import CallSpan
 from otel.instrument.call_tracer import CallTracer
+from otel.instrument.encoded import Encoded
 from otel.instrument.otlp_spans import SpanEncoder
 
 NAME, START_NS, END_NS = "a.B/C", 1_000, 2_000
@@ -275,10 +276,21 @@ def test_what_the_interceptors_say_at_the_end_is_said_as_by_the_sdks_methods(bef
         for operation in (*BEFORE_THE_END[before], ENDINGS[ending]):
             perform(traced.span, operation)
 
-    encoded = ExportTraceServiceRequest.FromString(SpanEncoder().encode([by_us.finished()]))
+    encoder = SpanEncoder()
+    encoded = ExportTraceServiceRequest.FromString(encoder.encode([encoder.at_end(by_us.finished())]))
 
     assert encoded == encode_spans([by_sdk.finished()])
     assert by_us.finished().to_json() == by_sdk.finished().to_json()
+
+
+def test_a_span_that_nobody_touched_waits_as_bytes_and_any_other_as_it_is() -> None:
+    encoder = SpanEncoder()
+    touched = Traced(start_by_us)
+    touched.span.add_event("early")
+
+    assert isinstance(encoder.at_end(Traced(start_by_us).finished()), Encoded)
+    for readable in (touched.finished(), Traced(start_by_sdk).finished()):
+        assert encoder.at_end(readable) is readable
 
 
 def test_leaving_the_block_by_an_exception_ends_the_span_as_an_error(start: Start) -> None:
@@ -586,8 +598,10 @@ def test_whatever_is_done_to_both_the_same_is_exported(
     expected, readable = by_sdk.finished(), by_us.finished()
 
     # Ours first, as the exporter does: what is looked at by others is made by the SDK's rules from then on.
-    encoded = ExportTraceServiceRequest.FromString(SpanEncoder().encode([readable]))
-    assert encoded == encode_spans([expected]) == encode_spans([readable])
+    encoder = SpanEncoder()
+    at_end = ExportTraceServiceRequest.FromString(encoder.encode([encoder.at_end(readable)]))
+    encoded = ExportTraceServiceRequest.FromString(encoder.encode([readable]))
+    assert at_end == encoded == encode_spans([expected]) == encode_spans([readable])
     assert readable.to_json() == expected.to_json()
     assert by_us.span.to_json() == by_sdk.span.to_json()
     dropped = [(s.dropped_attributes, s.dropped_events, s.dropped_links) for s in (expected, readable)]

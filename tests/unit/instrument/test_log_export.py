@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits, LogRecordProcessor, ReadableLogRecord
 from opentelemetry.sdk._logs._internal import _LoggerConfig
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
+from otel.instrument.encoded import Encoded
 from otel.instrument.export_watch import ExportWatch
 from otel.instrument.log_export import LogExport
+from otel.instrument.otlp_logs import LogEncoder
 from otel.instrument.pipelines import WatchedLogProcessor
 
 SPAN_CONTEXT = SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1))
@@ -26,11 +29,21 @@ CONTEXT = set_span_in_context(NonRecordingSpan(SPAN_CONTEXT), Context())
 WARN = ("WARN", SeverityNumber.WARN)
 
 
+class EncodingExporter(InMemoryLogRecordExporter):
+    """One of ours, which takes records that are encoded already."""
+
+    encoder = LogEncoder()
+
+    def requests(self) -> list[ExportLogsServiceRequest]:
+        records: Any = self.get_finished_logs()
+        return [ExportLogsServiceRequest.FromString(self.encoder.encode([record])) for record in records]
+
+
 class Pipeline:
     """A provider with our processor alone, and what came through it."""
 
-    def __init__(self, limits: LogRecordLimits | None = None) -> None:
-        self.exported = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+    def __init__(self, limits: LogRecordLimits | None = None, exporter: Any = None) -> None:
+        self.exported: Any = exporter or InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
         self.watch = ExportWatch()
         self.provider = LoggerProvider(
             Resource({"service.name": "s"}), shutdown_on_exit=False, log_record_limits=limits
@@ -58,7 +71,8 @@ class Pipeline:
 
     def records(self) -> Sequence[ReadableLogRecord]:
         self.provider.force_flush()
-        return self.exported.get_finished_logs()
+        found: Sequence[ReadableLogRecord] = self.exported.get_finished_logs()
+        return found
 
 
 @pytest.fixture
@@ -87,6 +101,22 @@ def test_a_plain_record_is_exported_as_the_sdk_has_it(attributes: dict[str, Any]
     assert encode_logs([by_us]) == encode_logs([by_sdk])
     assert by_us.to_json() == by_sdk.to_json()
     assert by_us.dropped_attributes == by_sdk.dropped_attributes == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(attributes=st.dictionaries(ascii_text.filter(bool), plain, max_size=4), text=ascii_text)
+def test_a_plain_record_is_encoded_as_the_stock_encoder_does(attributes: dict[str, Any], text: str) -> None:
+    exporter = EncodingExporter()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+    pipeline = Pipeline(exporter=exporter)
+    try:
+        assert pipeline.emit(attributes, text)
+        pipeline.emit_by_sdk(attributes, text)
+        early, by_sdk = pipeline.records()
+    finally:
+        pipeline.provider.shutdown()
+
+    assert isinstance(early, Encoded)
+    assert exporter.requests() == [encode_logs([by_sdk])] * 2
 
 
 def test_a_record_that_is_queued_is_counted(pipeline: Pipeline) -> None:

@@ -36,8 +36,10 @@ from opentelemetry.trace import (
 )
 
 from otel.instrument import otlp_wire
+from otel.instrument.encoded import Encoded
 from otel.instrument.otlp_logs import LogEncoder
 from otel.instrument.otlp_spans import SpanEncoder
+from otel.instrument.otlp_wire import field
 
 any_text = st.text(max_size=40)
 int64s = st.integers(-(2**63), 2**63 - 1)
@@ -217,6 +219,18 @@ def test_spans_of_the_sdk_itself_are_the_stock_encoders() -> None:
 
     assert [s.dropped_attributes for s in batch] == [2, 0]
     assert spans_of(SPAN_ENCODER.encode(batch)) == encode_spans(batch)
+
+
+def test_what_was_encoded_when_it_was_made_is_sent_beside_what_only_the_stock_encoder_knows() -> None:
+    resource, scope = Resource({"service.name": "user"}), InstrumentationScope("scope")
+    early = Encoded(field(2, b"\x2a\x05early"), resource, scope)  # a span with a name
+    without_start = span(name="by stock", start_time=None)
+
+    request = spans_of(SpanEncoder().encode([early, without_start]))
+
+    names = [s.name for r in request.resource_spans for group in r.scope_spans for s in group.spans]
+    assert names == ["early", "by stock"]
+    assert request.resource_spans[0].resource.attributes[0].value.string_value == "user"
 
 
 def test_what_the_limits_of_log_records_dropped_is_counted() -> None:
