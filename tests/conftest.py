@@ -6,7 +6,8 @@ import gc
 import os
 import signal
 from collections.abc import Generator, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 import structlog
@@ -21,6 +22,8 @@ from tests.work_units import WorkUnits, rank, sendable
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts background jobs so, and what the tests start would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+SCALE: Final = Path(__file__).with_name("scale")
 
 # No test asserts a time: on a busy machine any example may take long.
 settings.register_profile("untimed", deadline=None)
@@ -49,6 +52,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WorkUni
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
     """Escape what UTF-8 cannot hold, such as half a surrogate pair in a captured log line: a worker would end on it."""
     return sendable((yield))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what fetches engines and takes minutes, unless it is named: `./lab test --scale` does."""
+    named = (Path(word.partition("::")[0]).resolve() for word in config.args)
+    return True if collection_path == SCALE and not any(path.is_relative_to(SCALE) for path in named) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

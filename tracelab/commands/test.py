@@ -3,6 +3,7 @@
 lab test
 lab test --quick       the checks and the unit tests, in a minute
 lab test --containers  the compose file on a container engine, each container stopped and restarted under calls
+lab test --scale       otel/scale on Kafka, Cassandra, Collectors and Jaegers, fetched from package registries
 lab test -k demo
 lab test tests/unit
 """
@@ -11,9 +12,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -32,6 +34,7 @@ CHECKS: Final = (
 )
 QUICK: Final = "--quick"
 CONTAINERS: Final = "--containers"
+SCALE: Final = "--scale"
 MOST_WORKERS: Final = 12
 _NEEDED: Final = ("pytest", "mypy", "ruff")
 
@@ -39,10 +42,12 @@ _NEEDED: Final = ("pytest", "mypy", "ruff")
 def run(words: list[str]) -> int:
     """Run the checks and the tests; with words, pytest alone with these. Gives the first failure's exit code."""
     if words[:1] in (["--help"], ["-h"]):
-        print(f"Usage: lab test [--quick | --containers] [PYTEST OPTIONS]\n\n{__doc__}")
+        print(f"Usage: lab test [--quick | --containers | --scale] [PYTEST OPTIONS]\n\n{__doc__}")
         return 0
     if CONTAINERS in words:
         return _run_containers(words)
+    if words[:1] == [SCALE]:
+        return _run_scale(words[1:], os.environ)
     if not all(importlib.util.find_spec(module) for module in _NEEDED):
         _install()
     return _run_side_by_side(*plan(words, os.cpu_count() or 1))
@@ -65,6 +70,17 @@ def _run_containers(words: list[str]) -> int:
     if broken:
         raise LabError(f"not held: {', '.join(broken)}", "docker compose logs shows what a container says")
     return 0
+
+
+def _run_scale(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run tests/scale, one test after the other, with what it counts shown; CI does not come here."""
+    needs_go = not (environ.get("OTELCOL") and environ.get("JAEGER"))
+    for program in ("java", "mvn", *(("go",) if needs_go else ())):
+        if shutil.which(program, path=environ.get("PATH", "")) is None:
+            raise WrongUsageError(
+                f"--scale needs {program}, which is not on the path", "docs/scale.md says what it runs"
+            )
+    return _run_side_by_side((), ["-n", "0", "-s", *(words or ["tests/scale"])])
 
 
 def plan(words: Sequence[str], cores: int) -> tuple[Sequence[tuple[str, Sequence[str]]], list[str]]:

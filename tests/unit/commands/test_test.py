@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
 
-from clients.errors import LabError
+from clients.errors import LabError, WrongUsageError
 from tracelab.commands import test as command
 
 SAYS_BAD = (sys.executable, "-c", "print('bad style'); raise SystemExit(1)")
@@ -37,3 +38,16 @@ def test_a_check_that_finds_something_says_so_and_ends_the_tests(
 def test_the_exit_code_is_that_of_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "plan", lambda words, cores: ((("ruff", (sys.executable, "-c", "")),), ["--nonsense"]))
     assert command.run([]) == pytest.ExitCode.USAGE_ERROR
+
+
+def test_scale_without_its_programs_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(WrongUsageError, match="--scale needs java"):
+        command.run(["--scale"])
+
+
+def test_tests_of_scale_are_collected_only_where_they_are_named(pytestconfig: pytest.Config) -> None:
+    asked = [sys.executable, "-m", "pytest", "-q", "-n0", "--collect-only"]
+    for words, is_found in ((["tests/scale"], True), (["tests", "--ignore-glob=tests/[!s]*"], False)):
+        ran = subprocess.run([*asked, *words], cwd=pytestconfig.rootpath, capture_output=True, text=True, timeout=60)
+        assert ("tests/scale/test_scale.py" in ran.stdout) is is_found

@@ -1,0 +1,76 @@
+"""The engines and services of tests/scale, started once for all its tests, and what these counted, told at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otel.query import TraceQuery
+from tests.postgres_server import PostgresServer
+from tests.scale.cluster import Cluster
+from tests.scale.engines import fetched
+from tests.scale.load import a_user_with_orders
+from tests.scale.replicas import Replicas
+from tests.scale.told import Told
+from tracelab.stack import Stack, StackOptions
+
+# Read before any fixture takes variables away.
+CACHE = Path(os.environ.get("SCALE_CACHE") or Path.home() / ".cache" / "grpc-trace-lab")
+REPORT = os.environ.get("SCALE_REPORT", "")
+ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "LAB_"))}
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """Everything that a run leaves; kept where a test failed, for what the engines said."""
+    with tempfile.TemporaryDirectory(prefix="lab-scale-") as made:
+        yield Path(made)
+
+
+@pytest.fixture(scope="session")
+def cluster(folder: Path) -> Iterator[Cluster]:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    engines = fetched(CACHE, ENVIRON)
+    options = StackOptions(home=folder / "logs", ports="auto", only=("backend",))
+    with Stack.start(options, {"PATH": ENVIRON["PATH"]}) as log_store:
+        made = Cluster(engines, folder, log_store.otlp_endpoint.removeprefix("http://"), ENVIRON)
+        made.log_url = log_store.query_url
+        begun_s = time.monotonic()
+        with made.started():
+            print(f"\nengines up after {time.monotonic() - begun_s:.0f} s: {', '.join(made.processes)}")
+            yield made
+
+
+@pytest.fixture(scope="session")
+def replicas(cluster: Cluster, postgres: PostgresServer, folder: Path) -> Iterator[Replicas]:
+    made = Replicas(cluster, postgres.url, folder, {"PATH": ENVIRON["PATH"]})
+    with made.started():
+        yield made
+
+
+@pytest.fixture(scope="session")
+def user_id(replicas: Replicas) -> str:
+    return asyncio.run(a_user_with_orders(replicas.addresses("user")[0], replicas.addresses("order")[0]))
+
+
+@pytest.fixture(scope="session")
+def query(cluster: Cluster) -> Iterator[TraceQuery]:
+    """The second Jaeger's answers; the first one is the one that is killed."""
+    with TraceQuery(cluster.query_url(2), timeout_s=30) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def told() -> Iterator[Told]:
+    made = Told()
+    yield made
+    print(f"\n{made.text()}")
+    if REPORT:
+        Path(REPORT).write_text(json.dumps(made.document(), indent=2), encoding="utf-8")

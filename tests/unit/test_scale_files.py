@@ -1,0 +1,178 @@
+"""The files of otel/scale fit together: topics, rule, queues, names, and what the compose overlay starts.
+
+No engine runs here; `./lab test --scale` runs them on these files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.scale.rule import HASH_SALT, fnv1a_64, is_in_share
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = ROOT / "otel" / "scale"
+ENGINE_FILES = ("agent.yaml", "gateway.yaml", "jaeger.yaml", "kafka.properties", "cassandra.yaml")
+COLLECTORS = ("agent", "gateway")
+SERVICES = {"user": "users:50051", "order": "orders:50052", "report": "reports:50053"}
+ENV_DEFAULT = re.compile(r"\$\{env:(\w+):-([^}]*)\}")
+
+
+def load(name: str) -> Any:
+    """Read a file with every `${env:NAME:-default}` replaced by its default."""
+    return yaml.safe_load(ENV_DEFAULT.sub(lambda match: match[2], (FILES / name).read_text(encoding="utf-8")))
+
+
+def properties(name: str) -> dict[str, str]:
+    lines = (line for line in (FILES / name).read_text(encoding="utf-8").splitlines() if line and line[0] != "#")
+    return {key: value for key, _, value in (line.partition("=") for line in lines)}
+
+
+@pytest.fixture(name="compose")
+def _compose() -> Any:
+    return load("compose.yaml")["services"]
+
+
+@pytest.mark.parametrize("name", ENGINE_FILES)
+def test_a_file_says_why_it_is_there_and_what_to_change_for_more_machines(name: str) -> None:
+    head = (FILES / name).read_text(encoding="utf-8").partition("\n\n")[0]
+    assert "# Why " in head
+    assert "# For N machines: " in head
+
+
+@pytest.mark.parametrize("name", [*COLLECTORS, "jaeger"])
+def test_every_part_of_a_pipeline_is_defined_and_every_defined_part_is_used(name: str) -> None:
+    config = load(f"{name}.yaml")
+    pipelines = config["service"]["pipelines"].values()
+    connectors = set(config.get("connectors", {}))
+    for kind in ("receivers", "processors", "exporters"):
+        used = {part for pipeline in pipelines for part in pipeline.get(kind, [])}
+        assert used - connectors == set(config[kind])
+    assert set(config["service"]["extensions"]) == set(config["extensions"])
+
+
+@pytest.mark.parametrize("name", [*COLLECTORS, "jaeger"])
+def test_memory_is_limited_before_anything_else(name: str) -> None:
+    pipelines = load(f"{name}.yaml")["service"]["pipelines"]
+    # What spanmetrics hands on has passed the limiter as spans.
+    taking = [it for it in pipelines.values() if "spanmetrics" not in it["receivers"]]
+    assert taking
+    assert all(pipeline["processors"][0] == "memory_limiter" for pipeline in taking)
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_what_waits_for_the_next_hop_lies_on_disk_and_is_tried_until_it_is_taken(name: str) -> None:
+    exporters = load(f"{name}.yaml")["exporters"]
+    handing_on = {key: value for key, value in exporters.items() if key.startswith(("kafka", "otlp_grpc"))}
+    assert handing_on
+    for exporter in handing_on.values():
+        assert exporter["sending_queue"]["storage"] == "file_storage"
+        assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s"
+
+
+def test_gateways_read_the_topics_that_agents_write_and_the_compose_file_makes(compose: Any) -> None:
+    kafka, receiver = load("agent.yaml")["exporters"]["kafka"], load("gateway.yaml")["receivers"]["kafka"]
+    made = re.findall(r"for topic in ([\w ]+);", compose["kafka-topics"]["command"][0])
+    for signal in ("traces", "logs"):
+        assert [kafka[signal]["topic"]] == receiver[signal]["topics"]
+        assert kafka[signal]["encoding"] == receiver[signal]["encoding"]
+    assert made[0].split() == [kafka[signal]["topic"] for signal in ("traces", "logs")]
+    assert kafka["producer"]["allow_auto_topic_creation"] is False
+    assert properties("kafka.properties")["auto.create.topics.enable"] == "false"
+
+
+def test_the_spans_of_a_trace_lie_in_one_partition_and_there_are_more_of_these_than_gateways(compose: Any) -> None:
+    assert load("agent.yaml")["exporters"]["kafka"]["partition_traces_by_id"] is True
+    (count,) = re.findall(r"--partitions (\d+)", compose["kafka-topics"]["command"][0])
+    assert int(count) > sum(name.startswith("gateway-") for name in compose)
+
+
+def test_a_broker_may_die_without_having_a_span_alone() -> None:
+    broker = properties("kafka.properties")
+    assert load("agent.yaml")["exporters"]["kafka"]["producer"]["required_acks"] == "all"
+    assert 1 < int(broker["min.insync.replicas"]) < int(broker["default.replication.factor"])
+    assert broker["offsets.topic.replication.factor"] == broker["default.replication.factor"]
+
+
+def test_the_gateway_keeps_errors_slow_traces_and_a_share_by_trace_id() -> None:
+    policies = {it["name"]: it for it in load("gateway.yaml")["processors"]["tail_sampling"]["policies"]}
+    assert policies["errors"]["status_code"] == {"status_codes": ["ERROR"]}
+    assert policies["slow"]["latency"]["threshold_ms"] == 250
+    assert policies["share"]["probabilistic"] == {"hash_salt": HASH_SALT, "sampling_percentage": 10}
+
+
+def test_span_metrics_are_made_before_the_decision() -> None:
+    pipelines = load("gateway.yaml")["service"]["pipelines"]
+    (counted,) = [it for it in pipelines.values() if "spanmetrics" in it["exporters"]]
+    assert "tail_sampling" not in counted["processors"]
+
+
+def test_jaeger_says_that_it_has_a_span_only_when_cassandra_does() -> None:
+    config = load("jaeger.yaml")
+    assert "batch" not in config["service"]["pipelines"]["traces"]["processors"]
+    assert "queue" not in config["exporters"]["jaeger_storage_exporter"]
+    cassandra = config["extensions"]["jaeger_storage"]["backends"]["lab"]["cassandra"]
+    assert cassandra["query"]["consistency"] == "LOCAL_QUORUM"
+    assert cassandra["schema"]["replication_factor"] == 3
+    assert cassandra["schema"]["datacenter"] == cassandra["connection"]["local_dc"] == "datacenter1"
+
+
+def test_the_share_is_worked_out_by_the_known_hash() -> None:
+    # Published test vectors of 64-bit FNV-1a.
+    assert fnv1a_64(b"") == 0xCBF29CE484222325
+    assert fnv1a_64(b"a") == 0xAF63DC4C8601EC8C
+    assert fnv1a_64(b"foobar") == 0x85944171F73967E8
+    draw = Random(0)
+    ids = [draw.randbytes(16) for _ in range(10_000)]
+    assert 900 < sum(is_in_share(trace_id, 10) for trace_id in ids) < 1_100
+
+
+def test_the_try_out_has_three_of_each_service_broker_and_node_and_two_of_each_collector(compose: Any) -> None:
+    for name, address in SERVICES.items():
+        replicas = [key for key in compose if re.fullmatch(rf"{name}(-\d)?", key)]
+        assert len(replicas) == 3
+        for replica in replicas:
+            alias = address.partition(":")[0]
+            assert compose[replica]["networks"]["default"]["aliases"] == [alias]
+            assert "grpc.lb_policy_name=round_robin" in compose[replica]["command"]
+            assert compose[replica]["environment"][f"{name.upper()}_ADDRESS"] == f"dns:///{address}"
+    kinds = {"kafka-": 3, "cassandra-": 3, "gateway-": 2}
+    for kind, count in kinds.items():
+        assert sum(re.fullmatch(rf"{kind}\d", name) is not None for name in compose) == count
+    assert {"otel-collector", "agent-2", "jaeger", "jaeger-2"} <= set(compose)
+
+
+def test_the_names_that_the_files_take_for_granted_are_containers(compose: Any) -> None:
+    brokers = {broker.partition(":")[0] for broker in load("agent.yaml")["exporters"]["kafka"]["brokers"]}
+    assert brokers == {broker.partition(":")[0] for broker in load("gateway.yaml")["receivers"]["kafka"]["brokers"]}
+    cassandra = load("jaeger.yaml")["extensions"]["jaeger_storage"]["backends"]["lab"]["cassandra"]
+    seeds = load("cassandra.yaml")["seed_provider"][0]["parameters"][0]["seeds"].split(", ")
+    assert {*brokers, *cassandra["connection"]["servers"], *seeds} <= set(compose)
+    for index in ("1", "2", "3"):
+        assert compose[f"kafka-{index}"]["environment"]["KAFKA_HOST"] == f"kafka-{index}"
+        assert f"-Dcassandra.settings.listen_address=cassandra-{index}" in compose[f"cassandra-{index}"]["command"]
+
+
+@pytest.mark.skipif(not (shutil.which("docker-compose") or os.environ.get("CI")), reason="there is no docker-compose")
+def test_docker_compose_accepts_the_overlay_and_each_container_reads_files_that_exist() -> None:
+    read = subprocess.run(
+        ["docker-compose", "-f", "docker-compose.yml", "-f", "otel/scale/compose.yaml", "config"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert read.returncode == 0, read.stderr
+    services = yaml.safe_load(read.stdout)["services"]
+    for name in ("otel-collector", "agent-2", "gateway-1", "jaeger", "jaeger-2", "kafka-1", "cassandra-1"):
+        mounts = [it.split(":")[0] for it in services[name]["volumes"] if it.startswith("/")]
+        assert any("/otel/scale/" in path for path in mounts)
+        assert all(Path(path).is_file() for path in mounts)
+    ports = [port.partition("/")[0] for it in services.values() if "profiles" not in it for port in it.get("ports", [])]
+    assert len(ports) == len(set(ports))
+    assert all(port.startswith("127.0.0.1:") for port in ports)
