@@ -33,7 +33,7 @@ async def test_each_exemplar_leads_to_the_call_that_took_so_long_though_calls_ar
         for number in range(3 * MOST_WAITING + 5):
             span = tracer.start_span("call")
             duration_s = 0.004 * 1.2**number
-            durations.record(duration_s, time.time_ns(), {"rpc.method": "a/B"}, set_span_in_context(span))
+            durations.record(duration_s, time.time_ns(), {"rpc.method": "a/B"}, {}, set_span_in_context(span))
             spans[format(span.get_span_context().span_id, "016x")] = duration_s
         await asyncio.to_thread(provider.shutdown)
         async with httpx.AsyncClient(base_url=backend.query_url) as client:
@@ -53,7 +53,7 @@ async def test_a_call_that_was_not_sampled_is_no_exemplar() -> None:
         reader = PeriodicExportingMetricReader(exporter, export_interval_millis=NEVER_MS)
         provider = MeterProvider([reader], shutdown_on_exit=False)
         durations = CallDurations(provider.get_meter("m"), SERVER_CALL_DURATION, "Duration.")
-        durations.record(0.1, time.time_ns(), {}, set_span_in_context(tracer.start_span("call")))
+        durations.record(0.1, time.time_ns(), {}, {}, set_span_in_context(tracer.start_span("call")))
         await asyncio.to_thread(provider.shutdown)
         async with httpx.AsyncClient(base_url=backend.query_url) as client:
             answer = await client.get("/api/lab/metrics/query", params={"name": SERVER_CALL_DURATION})
