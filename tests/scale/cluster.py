@@ -26,7 +26,7 @@ PARTITIONS: Final = 6
 CLUSTER_ID: Final = "bGFiLXNjYWxlLXRlc3RzMQ"
 HEAP: Final = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MaxDirectMemorySize=256m")
 # Shorter than the files' own, so that a test need not wait long; what they mean stays.
-RULE: Final = {"DECISION_WAIT": "5s", "SLOW_MS": "2000", "KEEP_PERCENT": "10"}
+RULE: Final = {"DECISION_WAIT": "3s", "SLOW_MS": "2000", "KEEP_PERCENT": "10"}
 TOOL_BOUND_S: Final = 120.0
 
 

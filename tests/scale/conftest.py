@@ -10,15 +10,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from otel.query import TraceQuery
+from tests.polling import eventually
 from tests.postgres_server import PostgresServer
-from tests.scale.cluster import Cluster
+from tests.scale.cluster import OTLP_PORT, Cluster
+from tests.scale.counting import KEEP_PERCENT
 from tests.scale.engines import fetched
 from tests.scale.load import a_user_with_orders
 from tests.scale.replicas import Replicas
+from tests.scale.rule import id_in_share
 from tests.scale.told import Told
+from tracelab.chaos.sending import EXPORT, batch
 from tracelab.stack import Stack, StackOptions
 
 # Read before any fixture takes variables away.
@@ -44,8 +49,19 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         made.log_url = log_store.query_url
         begun_s = time.monotonic()
         with made.started():
+            _warm(made)
             print(f"\nengines up after {time.monotonic() - begun_s:.0f} s: {', '.join(made.processes)}")
             yield made
+
+
+def _warm(cluster: Cluster) -> None:
+    """Wait until a span of each agent is stored: by then gateways have their partitions and Jaeger its tables."""
+    with TraceQuery(cluster.query_url(1), timeout_s=30) as query:
+        for agent in cluster.all_of("agent"):
+            trace_id = id_in_share(KEEP_PERCENT)
+            with grpc.insecure_channel(f"{agent.address}:{OTLP_PORT}") as channel:
+                channel.unary_unary(EXPORT)(batch(trace_id), timeout=30)
+            eventually(lambda trace_id=trace_id: query.trace(trace_id.hex()), within_s=120)
 
 
 @pytest.fixture(scope="session")

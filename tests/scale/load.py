@@ -84,9 +84,9 @@ async def a_user_with_orders(user_address: str, order_address: str) -> str:
         )
         for _ in range(3):
             await order_pb2_grpc.OrderServiceStub(orders).CreateOrder(
-                order_pb2.CreateOrderRequest(user_id=made.user.id, amount_minor_units=100), timeout=TIMEOUT_S
+                order_pb2.CreateOrderRequest(user_id=made.user.user_id, amount_minor_units=100), timeout=TIMEOUT_S
             )
-        return made.user.id
+        return made.user.user_id
 
 
 async def call_reports(

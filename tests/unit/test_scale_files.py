@@ -102,9 +102,10 @@ def test_a_broker_may_die_without_having_a_span_alone() -> None:
     assert broker["offsets.topic.replication.factor"] == broker["default.replication.factor"]
 
 
-def test_the_gateway_keeps_errors_slow_traces_and_a_share_by_trace_id() -> None:
+def test_the_gateway_keeps_errors_slow_traces_those_made_by_hand_and_a_share_by_trace_id() -> None:
     policies = {it["name"]: it for it in load("gateway.yaml")["processors"]["tail_sampling"]["policies"]}
     assert policies["errors"]["status_code"] == {"status_codes": ["ERROR"]}
+    assert policies["by_hand"]["string_attribute"] == {"key": "service.name", "values": ["demo", "cli"]}
     assert policies["slow"]["latency"]["threshold_ms"] == 250
     assert policies["share"]["probabilistic"] == {"hash_salt": HASH_SALT, "sampling_percentage": 10}
 
@@ -176,3 +177,35 @@ def test_docker_compose_accepts_the_overlay_and_each_container_reads_files_that_
     ports = [port.partition("/")[0] for it in services.values() if "profiles" not in it for port in it.get("ports", [])]
     assert len(ports) == len(set(ports))
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_manifests_are_all_listed_and_each_configuration_is_mounted_where_it_is_read() -> None:
+    listed = yaml.safe_load((FILES / "kustomization.yaml").read_text(encoding="utf-8"))
+    assert sorted(listed["resources"]) == sorted(f"kubernetes/{path.name}" for path in (FILES / "kubernetes").iterdir())
+    generated = {it["name"]: it["files"] for it in listed["configMapGenerator"]}
+    assert all((FILES / name).is_file() for names in generated.values() for name in names)
+    mounted = set()
+    for pod in pods():
+        for volume in pod.get("volumes", []):
+            if "configMap" in volume:
+                (file,) = generated[volume["configMap"]["name"]]
+                mounted.add(volume["configMap"]["name"])
+                assert f"/{file}" in str(pod["containers"])
+    assert mounted == set(generated)
+
+
+def test_every_pod_that_stays_says_when_it_is_ready_and_how_much_memory_it_may_take() -> None:
+    staying = [pod for pod in pods() if pod.get("restartPolicy") is None]
+    assert len(staying) == 9
+    for container in (it for pod in staying for it in pod["containers"]):
+        assert "readinessProbe" in container
+        assert "memory" in container["resources"]["limits"]
+
+
+def pods() -> list[Any]:
+    documents = [
+        document
+        for path in sorted((FILES / "kubernetes").iterdir())
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    ]
+    return [it["spec"]["template"]["spec"] for it in documents if "template" in it.get("spec", {})]
