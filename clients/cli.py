@@ -103,6 +103,10 @@ def _run(words: list[str]) -> int:
 
 def _invoke_command(command: Command, words: list[str]) -> int:
     """Parse and run one command; without the group around it, so that nothing else is loaded."""
+    if command.starts_stack and not {"-h", "--help"}.intersection(words):
+        from tracelab.fork_server import prepare_stack
+
+        prepare_stack(os.environ)
     loaded = command.load()
     try:
         result = loaded.main(args=words, prog_name=f"{PROGRAM} {command.name}", standalone_mode=False)
@@ -200,7 +204,7 @@ def _exit_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _crash_file() -> Path:
-    from clients.discovery.endpoints import home_of
+    from clients.discovery.home import home_of
 
     return home_of(os.environ) / "crash.log"
 

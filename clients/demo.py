@@ -124,7 +124,8 @@ def _session(session_id: str) -> Iterator[None]:
 def main() -> int:
     """Run the demo alone: the four lines on standard output, the trace's link on standard error."""
     from clients import errors
-    from clients.discovery.endpoints import find_endpoints, home_of
+    from clients.discovery.endpoints import find_endpoints
+    from clients.discovery.home import home_of
     from clients.error_report import report_of
 
     bypass_proxies(os.environ)

@@ -20,13 +20,17 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One line of the table. `has_own_output` commands parse `--output`, `--quiet` and `--no-color` by themselves."""
+    """One line of the table. `has_own_output` commands parse `--output`, `--quiet` and `--no-color` by themselves.
+
+    `starts_stack` commands do nothing without one: its modules are loaded while the command's own are.
+    """
 
     name: str
     module: str
     summary: str
     is_raw: bool = False
     has_own_output: bool = False
+    starts_stack: bool = False
 
     @property
     def exists(self) -> bool:
@@ -53,7 +57,12 @@ class Command:
 
 
 _RUN: Final = (
-    Command("demo", "tracelab.commands.demo", "start what is missing, run the demo, show its trace and its logs"),
+    Command(
+        "demo",
+        "tracelab.commands.demo",
+        "start what is missing, run the demo, show its trace and its logs",
+        starts_stack=True,
+    ),
     Command("up", "tracelab.commands.up", "start the stack: the backend and the three services"),
     Command("run", "tracelab.commands.run", "run a program of your own, traced as it is"),
     Command("down", "tracelab.commands.down", "stop the stack"),

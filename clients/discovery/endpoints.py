@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from clients.discovery import probes
 from clients.discovery.defaults import ADDRESS_VARIABLES, BACKEND, DEFAULT_PORTS, LOOPBACK, SERVICES
+from clients.discovery.home import home_of
 from clients.discovery.stack_record import ProcessRecord, StackRecord, read_record
 from otel.tls.files import NO_TLS, TlsFiles
 
 Source = Literal["environment", "stack", "usual port"]
-
-HOME: Final = Path(__file__).resolve().parents[2] / ".lab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +63,6 @@ class ReachableEndpoints:
     services: frozenset[str]
     otlp: bool
     query: bool
-
-
-def home_of(environ: Mapping[str, str]) -> Path:
-    """The folder of what a run leaves: `LAB_HOME`, or `.lab` beside the sources."""
-    named = environ.get("LAB_HOME", "")
-    return Path(named).expanduser().resolve() if named else HOME
 
 
 def find_endpoints(environ: Mapping[str, str], home: Path | None = None) -> Endpoints:

@@ -17,7 +17,7 @@ def command_line_of(process: ProcessRecord) -> tuple[str, ...]:
     """The words that a recorded process was started with; none where it is gone."""
     found = find_process(process)
     try:
-        return tuple(found.cmdline()) if found else ()
+        return _words(found) if found else ()
     except psutil.Error:
         return ()
 
@@ -26,7 +26,12 @@ def find_process(process: ProcessRecord) -> psutil.Process | None:
     """The process of a record, if it runs and is that program."""
     try:
         found = psutil.Process(process.pid)
-        runs = found.status() != psutil.STATUS_ZOMBIE and MODULES.get(process.name) in found.cmdline()
+        runs = found.status() != psutil.STATUS_ZOMBIE and MODULES.get(process.name) in _words(found)
     except psutil.Error:
         return None
     return found if runs else None
+
+
+def _words(found: psutil.Process) -> tuple[str, ...]:
+    """Split a command line at spaces too: a process that was forked has given itself the whole of it as a title."""
+    return tuple(word for part in found.cmdline() for word in part.split())

@@ -11,11 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from clients.discovery.living import command_line_of
+from clients.discovery.stack_record import ProcessRecord
 from tests.e2e.lab_process import environment, living
 from tests.polling import eventually
-from tracelab.stack import fork_server
+from tracelab.fork_server import ForkServer, loading_environment
 from tracelab.stack.child_process import Child
-from tracelab.stack.command_lines import loading_environment
 
 Start = Callable[..., Child]
 FORKS = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
@@ -45,7 +46,9 @@ def test_a_process_that_was_started_serves_under_its_own_name_in_a_session_of_it
     child = start("--port", "0")
     assert eventually(lambda: sorted(child.addresses() or ()), within_s=30) == ["grpc"]
     assert child.exit_code is None
-    assert "services.user_service" in psutil.Process(child.pid).cmdline()
+    command_line = command_line_of(ProcessRecord("user", child.pid, {}, ""))
+    assert command_line[3] == "services.user_service"
+    assert command_line[-1] == "--until-stdin-ends"
     assert os.getsid(child.pid) == child.pid
 
 
@@ -96,7 +99,7 @@ def test_processes_are_forked_but_for_one_whose_environment_was_read_when_module
 @pytest.mark.parametrize("start", ["fork"], indirect=True)
 def test_what_was_forked_ends_when_the_fork_server_does(tmp_path: Path, start: Start) -> None:
     environ = loading_environment(environment(tmp_path))
-    server = fork_server.ForkServer(environ)
+    server = ForkServer(environ)
     ready_file = tmp_path / "ready"
     words = [sys.executable, "-P", "-m", "services.user_service", "--port", "0", "--until-stdin-ends"]
     process = server.start([*words, "--ready-file", str(ready_file)], environ, tmp_path / "stderr")

@@ -28,17 +28,18 @@ ARROWS: dict[str, frozenset[str]] = {
     # The one door from the seed's command line to the tool behind it.
     "clients.cli": frozenset(
         {"clients", "clients.discovery", "clients.errors", "otel.instrument", "otel.tls"}
-        | {"tracelab.command_table", "tracelab.menu"}
+        | {"tracelab.command_table", "tracelab.fork_server", "tracelab.menu"}
     ),
     "tracelab": frozenset(),
     "tracelab.service_config": frozenset({"generated"}),
     "tracelab.command_table": frozenset({"clients.errors"}),
-    "tracelab.stack": frozenset({"clients.discovery", "clients.errors", "otel.tls"}),
+    "tracelab.fork_server": frozenset({"clients.discovery", "otel.tls"}),
+    "tracelab.stack": frozenset({"clients.discovery", "clients.errors", "otel.tls", "tracelab.fork_server"}),
     "tracelab.menu": frozenset({"clients.discovery", "otel.tls", "tracelab.stack"}),
     "tracelab.render": frozenset({"clients.screen", "otel.analysis", "otel.query"}),
     "tracelab.demo": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.analysis", "otel.query"}
-        | {"otel.tls", "tracelab.render", "tracelab.stack"}
+        | {"otel.tls", "tracelab.fork_server", "tracelab.render", "tracelab.stack"}
     ),
     "tracelab.truth": frozenset({"generated", "tracelab.stack"}) | _OTEL,
     f"{_COMPARE}.question": frozenset({"clients.errors", "generated", "tracelab.own"}),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from clients.discovery.endpoints import home_of
+from clients.discovery.home import home_of
 from clients.output import note, print_json
 from otel.tls.try_out import issue
 from tracelab.commands.options import JsonFlag

@@ -129,7 +129,7 @@ def _port(text: str) -> int:
 
 
 def _probed(asked: Check, backend: Backend) -> list[Probed]:
-    from clients.discovery.endpoints import home_of
+    from clients.discovery.home import home_of
     from clients.telemetry import client_telemetry
 
     home = home_of(os.environ)

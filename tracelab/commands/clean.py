@@ -8,7 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from clients.discovery.endpoints import home_of, living_record
+from clients.discovery.endpoints import living_record
+from clients.discovery.home import home_of
 from clients.errors import LabError
 from tracelab.stack.command_lines import ROOT
 

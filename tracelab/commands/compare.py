@@ -147,7 +147,7 @@ def compare(
 ) -> int:
     """Measure variants side by side, say which is faster and how sure that is, and show where the difference lies."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before gRPC is loaded: what failed is said once, in our words
-    from clients.discovery.endpoints import home_of
+    from clients.discovery.home import home_of
     from tracelab.compare.foreign_request import ForeignWords, read_question
     from tracelab.compare.request import Request
     from tracelab.compare.results.saved_runs import SavedRuns

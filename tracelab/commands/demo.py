@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from clients.discovery.endpoints import home_of
+from clients.discovery.home import home_of
 from tracelab.commands.options import ApiOption, JsonFlag, PortsOption, StoreOption, is_auto, known_api
 from tracelab.demo.run import DemoOptions, run_lab_demo
 from tracelab.stack.run_home import run_home

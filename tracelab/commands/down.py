@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from clients.discovery.endpoints import home_of
+from clients.discovery.home import home_of
 from clients.output import print_json
 from tracelab.commands.options import JsonFlag
 from tracelab.stack.stopping import stop_recorded

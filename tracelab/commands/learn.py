@@ -14,7 +14,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read when grpc is imported: s
 
 import typer
 
-from clients.discovery.endpoints import home_of
+from clients.discovery.home import home_of
 from clients.errors import LabError, WrongUsageError
 from clients.output import console, note, print_json
 from tracelab.commands.options import JsonFlag

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clients.discovery.endpoints import home_of
+from clients.discovery.home import home_of
 from clients.output import console, note, print_json
 from otel.analysis.durations import duration_text
 from otel.query import QueryError, TraceQuery

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from clients.discovery.defaults import LOOPBACK, PROCESSES
-from clients.discovery.endpoints import find_endpoints, home_of, probe_endpoints
+from clients.discovery.endpoints import find_endpoints, probe_endpoints
+from clients.discovery.home import home_of
 from clients.errors import WrongUsageError
 from clients.output import note, print_json
 from clients.word_completion import one_of

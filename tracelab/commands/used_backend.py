@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.discovery.defaults import BACKEND
-from clients.discovery.endpoints import Endpoints, find_endpoints, home_of, probe_endpoints
+from clients.discovery.endpoints import Endpoints, find_endpoints, probe_endpoints
+from clients.discovery.home import home_of
 from clients.output import note
 from tracelab.stack import Stack, StackOptions
 from tracelab.stack.run_home import record_file_for, run_home

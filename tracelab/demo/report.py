@@ -18,9 +18,9 @@ from otel.analysis.reading import WIRE_AND_QUEUES, TraceReading
 from otel.analysis.summary import summary_sentence
 from tracelab.demo.proof import Proof, ReadBack
 from tracelab.demo.target import DemoTarget
+from tracelab.fork_server import fork_server_pid
 from tracelab.render.waterfall import Waterfall
 from tracelab.stack import StackProcess
-from tracelab.stack.fork_server import fork_server_pid
 from tracelab.stack.memory import peak_rss_bytes, proportional_set_bytes
 from tracelab.stack.view import plain_process_line
 

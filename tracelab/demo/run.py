@@ -20,8 +20,6 @@ from clients.process_start import PROCESS_START_S
 from otel.tls.files import TlsFiles
 from tracelab.demo.target import DemoTarget, Listeners, own_target, shared_target
 from tracelab.stack import StackOptions, StackProcess
-from tracelab.stack.command_lines import loading_environment
-from tracelab.stack.fork_server import prepare
 from tracelab.stack.run_home import record_file_for
 from tracelab.stack.start_lock import StartLock
 from tracelab.stack.view import damage_notes
@@ -54,8 +52,6 @@ def run_lab_demo(options: DemoOptions, environ: MutableMapping[str, str]) -> int
     """Run the demo; gives the exit code: 1 where the proof failed. Ends whatever it started."""
     if sys.stdout.isatty() and not options.as_json:
         print("starting", end="\r", flush=True)  # the first sign of life; the spinner takes its place
-    if options.is_new_stack or not (options.home / "stack.json").exists():
-        prepare(loading_environment(environ))
     screen = _Screen(options)
     try:
         with _start_lock(options) as lock, _target(options, environ, screen) as target:
@@ -189,6 +185,7 @@ class _Screen:
         """Show that processes start, and load meanwhile what the demo needs."""
         self.waiting(f"starting {', '.join(PROCESSES)}")
         gc.disable()  # nothing of what is loaded is garbage; looking for some costs a third of the time
+        import tracelab.demo.diagnosis
         import tracelab.demo.proof
         import tracelab.demo.report  # noqa: F401 - loaded ahead
 

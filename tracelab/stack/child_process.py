@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from tracelab.stack.fork_server import ForkedProcess, fork_server
+from tracelab.fork_server import ForkedProcess, fork_server
 from tracelab.stack.options import StartMethod
 
 PORT_IN_USE: Final = 3

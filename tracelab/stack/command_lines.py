@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from clients.discovery.defaults import ADDRESS_VARIABLES, BACKEND, DEFAULT_PORTS, MODULES
-from otel.tls.core_lines import choose_verbosity
 from otel.tls.files import NO_TLS, VARIABLES, TlsError, TlsFiles, let_exporters_dial
+from tracelab.fork_server import loading_environment
 from tracelab.stack.errors import HostError
 from tracelab.stack.options import StackOptions
 
@@ -107,14 +106,6 @@ def environment(name: str, ports: Ports, options: StackOptions, environ: Mapping
     if endpoint:
         made["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
     return {**made, **options.process_environ.get(name, {})}
-
-
-def loading_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Write what every process of the stack has in its environment when it loads its modules."""
-    paths = [str(ROOT), *filter(None, [environ.get("PYTHONPATH")])]
-    made = {**environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUTF8": "1"}
-    choose_verbosity(made)  # gRPC's core writes to stderr past every log setting
-    return made
 
 
 def tls_files(options: StackOptions, environ: Mapping[str, str]) -> TlsFiles:

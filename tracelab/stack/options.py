@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from clients.discovery.defaults import LOOPBACK, PROCESSES
+from clients.discovery.home import RECORD_NAME
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NOTHING_EACH: Mapping[str, Mapping[str, str]] = MappingProxyType({})
@@ -72,4 +73,4 @@ class StackOptions:
     @property
     def stack_file(self) -> Path:
         """The record of who runs where."""
-        return self.record_file or self.home / "stack.json"
+        return self.record_file or self.home / RECORD_NAME

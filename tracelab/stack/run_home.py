@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from clients.discovery.endpoints import home_of, living_record
+from clients.discovery.endpoints import living_record
+from clients.discovery.home import RECORD_NAME, home_of
 
 
 def run_home(name: str, environ: Mapping[str, str]) -> Path:
@@ -18,5 +19,5 @@ def run_home(name: str, environ: Mapping[str, str]) -> Path:
 
 def record_file_for(home: Path, environ: Mapping[str, str]) -> Path:
     """Where a new stack is recorded: as the stack that other commands find, unless one runs already."""
-    usual = home_of(environ) / "stack.json"
-    return usual if living_record(usual) is None else home / "stack.json"
+    usual = home_of(environ) / RECORD_NAME
+    return usual if living_record(usual) is None else home / RECORD_NAME

@@ -1,10 +1,11 @@
 """The fork server's own process: loads the modules of our processes once, and forks a process for each request.
 
-Run as a script, with the modules to load as its words. A line of JSON on standard input is a request: `module`, its
-command line as `words`, its `environ`, the file for its standard error as `stderr`. On standard output stands what
-became of it: the pids in the order of the requests, `{"started": PID}`, and each end, `{"ended": PID, "code": CODE}`,
-a code below 0 being the signal. When standard input ends, this process does, and with it the standard input of what it
-forked. One thread; Linux alone has all that it needs (pidfd_open(2), since 5.3).
+Run as a script, with the modules to load as its words; the last word is long and blank, for titles to have room. A
+line of JSON on standard input is a request: `module`, its command line as `words`, its `environ`, the file for its
+standard error as `stderr`. On standard output stands what became of it: the pids in the order of the requests,
+`{"started": PID}`, and each end, `{"ended": PID, "code": CODE}`, a code below 0 being the signal. When standard input
+ends, this process does, and with it the standard input of what it forked. One thread; Linux alone has all that it needs
+(pidfd_open(2), since 5.3).
 """
 
 from __future__ import annotations
@@ -98,4 +99,5 @@ def _say(message: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    setproctitle.setproctitle(" ".join([sys.executable, *sys.argv[:-1]]))
+    main(sys.argv[1:-1])

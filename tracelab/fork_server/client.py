@@ -25,7 +25,9 @@ from typing import Final
 
 from clients.discovery.defaults import ADDRESS_VARIABLES, MODULES
 
-_MAIN: Final = Path(__file__).with_name("fork_server_main.py")
+_MAIN: Final = Path(__file__).with_name("server.py")
+_MOST_TITLE_CHARS: Final = 4096
+"""Room for the command lines of what is forked: a process can't have a longer one than it began with."""
 _LOST: Final = -signal.SIGKILL
 """The exit code of what the fork server can tell nothing of any more: it ends with the fork server."""
 
@@ -83,7 +85,7 @@ class ForkServer:
         self._heard = b""
         self._is_lost = False
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_MAIN), *MODULES.values()],
+            [sys.executable, "-P", str(_MAIN), *MODULES.values(), " " * _MOST_TITLE_CHARS],
             env=dict(environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -95,6 +97,11 @@ class ForkServer:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it was asked for a process."""
+        return self._requests > 0
 
     def stands_for(self, environ: Mapping[str, str]) -> bool:
         """Whether what it forks is what would be spawned in this environment."""
@@ -180,8 +187,8 @@ def prepare(environ: Mapping[str, str]) -> None:
 
 
 def fork_server_pid() -> int | None:
-    """The process id of the fork server, where one runs."""
-    return _servers[0].pid if _servers else None
+    """Return the process id of the fork server, where one has started a process."""
+    return next((server.pid for server in _servers if server.has_started), None)
 
 
 def fork_server(words: Sequence[str], environ: Mapping[str, str]) -> ForkServer | None:

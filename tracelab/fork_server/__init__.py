@@ -1,0 +1,6 @@
+"""Starts our processes from one that has loaded what they are made of."""
+
+from tracelab.fork_server.client import ForkedProcess, ForkServer, fork_server, fork_server_pid
+from tracelab.fork_server.loading import loading_environment, prepare_stack
+
+__all__ = ["ForkServer", "ForkedProcess", "fork_server", "fork_server_pid", "loading_environment", "prepare_stack"]
