@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
@@ -16,12 +17,14 @@ from clients import (
     output,
     process_start,  # noqa: F401 - notes the time
 )
+from clients.discovery.defaults import SERVICES
 from clients.error_report import report_of
 from tracelab.command_table import COMMANDS, Command, find_command, help_text
 
 INTERRUPTED: Final = errors.INTERRUPTED
 VERSION: Final = "0.1.0"
 PROGRAM: Final = "lab"
+_REACH_FILES: Final = ("--ca", "--cert", "--key")
 COMPLETION_VARIABLE: Final = "_LAB_COMPLETE"
 
 
@@ -134,25 +137,30 @@ def _take_common_options(words: list[str]) -> tuple[list[str], str]:
     They go no further than a `--`, and a command that hands its words on (`test`, `bench`) keeps them.
     """
     command = next((word for word in words if not word.startswith("-")), "")
-    if command in {entry.name for entry in COMMANDS if entry.is_raw or entry.has_own_output}:
+    if command in {entry.name for entry in COMMANDS if entry.is_raw}:
         return words, ""
+    has_own_output = command in {entry.name for entry in COMMANDS if entry.has_own_output}
     end = words.index("--") if "--" in words else len(words)
     kept, file = [], ""
     mine = iter(words[:end])
     for word in mine:
-        if word == "--no-color":
+        if word == "--certs" or word.startswith("--certs="):
+            _take_certificates(word.removeprefix("--certs=") if "=" in word else next(mine, ""))
+        elif has_own_output:
+            kept.append(word)
+        elif word == "--no-color":
             os.environ["NO_COLOR"] = "1"
         elif word == "--quiet":
             output.be_quiet()
-        elif word == "--certs" or word.startswith("--certs="):
-            _take_certificates(word.removeprefix("--certs=") if "=" in word else next(mine, ""))
         elif word == "--output" or word.startswith("--output="):
             file = word.removeprefix("--output=") if "=" in word else next(mine, "")
             if not file:
                 raise errors.WrongUsageError("--output is missing its file", "`-` is standard output")
         else:
             kept.append(word)
-    return _json_last(kept) + words[end:], file
+    if has_own_output:
+        return kept + words[end:], ""
+    return _reach_first(_json_last(kept)) + words[end:], file
 
 
 def _take_certificates(folder: str) -> None:
@@ -162,6 +170,23 @@ def _take_certificates(folder: str) -> None:
     if not folder:
         raise errors.WrongUsageError("--certs is missing its folder", "./lab certs makes one")
     os.environ.update(CertificateFolder(Path(folder)).check().variables)
+
+
+def _reach_first(words: list[str]) -> list[str]:
+    """Let the options of how our services are reached stand anywhere behind the command that calls them."""
+    if not words or words[0] not in SERVICES:
+        return words
+    moved: list[str] = []
+    kept: list[str] = []
+    rest = iter(words[1:])
+    for word in rest:
+        if word in _REACH_FILES:
+            moved += [word, *islice(rest, 1)]
+        elif word == "--plaintext" or word.startswith(tuple(f"{option}=" for option in _REACH_FILES)):
+            moved.append(word)
+        else:
+            kept.append(word)
+    return [words[0], *moved, *kept]
 
 
 def _json_last(words: list[str]) -> list[str]:

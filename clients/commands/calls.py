@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -19,6 +20,7 @@ from clients.event_loop import run_until_signal
 from clients.output import note
 from clients.service_stubs import ServiceStubs
 from clients.telemetry import client_telemetry
+from otel.tls.files import VARIABLES
 
 T = TypeVar("T")
 
@@ -26,6 +28,17 @@ DEFAULT_TIMEOUT_S: Final = 10.0
 FLUSH_BOUND_S: Final = 1.0
 FAULT_KEY: Final = "fault"
 
+CaOption = Annotated[
+    Path | None,
+    typer.Option("--ca", metavar="FILE", exists=True, dir_okay=False, help="Speak TLS; whom to trust, PEM."),
+]
+CertOption = Annotated[
+    Path | None, typer.Option("--cert", metavar="FILE", exists=True, dir_okay=False, help="Our certificate, PEM.")
+]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", metavar="FILE", exists=True, dir_okay=False, help="Its private key, PEM.")
+]
+PlaintextOption = Annotated[bool, typer.Option("--plaintext", help="Speak no TLS, whatever LAB_TLS_CA says.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the response as JSON, with proto field names.")]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="The deadline of the call.")
@@ -43,6 +56,26 @@ FaultOption = Annotated[
         help="Let it go wrong: UserService/GetUser:delay=80ms. Needs up --allow-faults; may be repeated.",
     ),
 ]
+
+
+def reach(
+    ca: CaOption = None, cert: CertOption = None, key: KeyOption = None, plaintext: PlaintextOption = False
+) -> None:
+    """Let the calls of this command be made as the options say; without any, as the variables do."""
+    if plaintext and (ca or cert or key):
+        raise WrongUsageError("--plaintext and the options of TLS exclude each other")
+    if bool(cert) != bool(key):
+        raise WrongUsageError("--cert and --key belong together", "the certificate is shown, the key proves it")
+    if cert and not ca:
+        raise WrongUsageError(
+            "--cert is shown to a server that is trusted: --ca is missing", "such as .lab/certs/ca.pem"
+        )
+    if ca or plaintext:  # what is typed stands alone
+        typed = {"ca": ca, "certificate": cert, "key": key, "client_ca": None}
+        for name, variable in VARIABLES.items():
+            os.environ.pop(variable, None)
+            if typed[name]:
+                os.environ[variable] = str(typed[name])
 
 
 def call(calls: Callable[[ServiceStubs], Awaitable[T]], faults: Sequence[str] | None = None) -> T:

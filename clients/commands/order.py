@@ -19,6 +19,7 @@ from clients.commands.calls import (
     TimeoutOption,
     as_json,
     call,
+    reach,
 )
 from clients.commands.order_view import show_orders, status_value
 from clients.errors import WrongUsageError
@@ -40,6 +41,7 @@ app = typer.Typer(
       lab order watch --user-id USER_ID
     """,
 )
+app.callback()(reach)
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The order, by id.")]
 UserIds = Annotated[

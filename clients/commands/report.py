@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from clients.commands.calls import DEFAULT_TIMEOUT_S, FaultOption, JsonOption, TimeoutOption, as_json, call
+from clients.commands.calls import DEFAULT_TIMEOUT_S, FaultOption, JsonOption, TimeoutOption, as_json, call, reach
 from clients.errors import WrongUsageError
 from clients.money import format_money
 from clients.output import print_json, table
@@ -24,6 +24,7 @@ app = typer.Typer(
       lab report top --strategy batch
     """,
 )
+app.callback()(reach)
 
 _PREFIX: Final = "TOP_USERS_STRATEGY_"
 

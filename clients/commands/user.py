@@ -17,6 +17,7 @@ from clients.commands.calls import (
     TimeoutOption,
     as_json,
     call,
+    reach,
 )
 from clients.output import print_json, table
 from generated import user_pb2
@@ -33,6 +34,7 @@ app = typer.Typer(
       lab user get USER_ID --json
     """,
 )
+app.callback()(reach)
 
 UserId = Annotated[str, typer.Argument(metavar="USER_ID", help="The user, by id.")]
 

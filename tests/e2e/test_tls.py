@@ -196,6 +196,32 @@ def test_a_service_whose_channel_trusts_another_authority_says_so_where_it_calls
     assert (failed["service"], failed["reason"]) == ("UserService", UNTRUSTED)
 
 
+def test_check_and_compare_follow_the_variables_as_call_does_unless_plaintext_is_asked_for(world: World) -> None:
+    lab, address = Lab(world.stack.options.home), world.stack.address("user")
+    targets = [f"--target={name}={address}" for name in ("one", "other")]
+    compare = ("compare", *targets, "--call=UserService/ListUsers", "--max-seconds=1", "--precision=90", "--json")
+    checked = lab.run("check", address, "--json", **variables(world.good))
+    told = json.loads(checked.stdout)
+    assert (told["has_spans"], told["wrong_count"]) == (True, 0), checked.stderr
+    compared = lab.run(*compare, **variables(world.good))
+    assert compared.returncode == 0, compared.stderr
+    for words in (("check", address), compare):
+        refused = lab.run(*words, "--plaintext", **variables(world.good))
+        assert refused.returncode == 1
+        assert "it closed the connection at once" in refused.stderr
+
+
+def test_our_own_commands_take_files_as_call_does_and_what_is_typed_stands_alone(world: World) -> None:
+    lab, address = Lab(world.stack.options.home), world.stack.address("user")
+    files = ("--ca", str(world.ours.pem), "--cert", str(world.good.certificate), "--key", str(world.good.key))
+    listed = lab.run("user", "list", *files, USER_ADDRESS=address)
+    assert listed.returncode == 0, listed.stderr
+    stranger = lab.run("user", "list", "--ca", str(world.ours.pem), USER_ADDRESS=address, **variables(world.good))
+    assert f"no secure call was possible: {CLOSED}" in stranger.stderr
+    plain = lab.run("user", "list", "--plaintext", USER_ADDRESS=address, **variables(world.good))
+    assert plain.returncode == 1
+
+
 def test_only_what_strangers_can_reach_in_the_clear_is_warned_of(world: World, start: Start) -> None:
     server = TlsFiles(world.good.certificate, world.good.key)
     loopback, open_, secured = (

@@ -24,7 +24,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "clients": frozenset(
         {"clients.discovery", "clients.errors", "clients.screen", "generated", "otel.instrument", "otel.tls"}
     ),
-    "clients.commands": frozenset({"clients", "clients.discovery", "clients.errors", "generated"}),
+    "clients.commands": frozenset({"clients", "clients.discovery", "clients.errors", "generated", "otel.tls"}),
     # The one door from the seed's command line to the tool behind it.
     "clients.cli": frozenset(
         {"clients", "clients.discovery", "clients.errors", "otel.instrument", "otel.tls"}
@@ -46,7 +46,7 @@ ARROWS: dict[str, frozenset[str]] = {
     f"{_COMPARE}.statistics": frozenset({f"{_COMPARE}.question"}),
     f"{_COMPARE}.measurement": frozenset(
         {f"{_COMPARE}.question", f"{_COMPARE}.statistics", "clients.discovery", "generated", "otel.instrument"}
-        | {"clients.errors", "tracelab.own", "tracelab.stack"}
+        | {"clients.errors", "otel.tls", "tracelab.own", "tracelab.stack"}
     ),
     f"{_COMPARE}.explanation": frozenset(
         {f"{_COMPARE}.question", f"{_COMPARE}.statistics", "otel.analysis", "otel.query"}
@@ -60,7 +60,7 @@ ARROWS: dict[str, frozenset[str]] = {
     ),
     _COMPARE: frozenset(
         {f"{_COMPARE}.{room}" for room in ("question", "statistics", "measurement", "explanation", "results", "views")}
-        | {"clients.discovery", "otel.query", "tracelab.own"}
+        | {"clients.discovery", "otel.query", "otel.tls", "tracelab.own"}
     ),
     "tracelab.learn": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "generated", "otel.viewer"}
@@ -72,7 +72,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "tracelab.chaos": frozenset(
         {"clients.discovery", "clients.errors", "clients.screen", "generated", "otel.query", "tracelab.stack"}
     ),
-    "tracelab.own": frozenset({"clients.errors"}) | _OTEL,
+    "tracelab.own": frozenset({"clients.errors", "otel.tls"}) | _OTEL,
     "tracelab.check": frozenset(
         {"clients.errors", "clients.screen", "otel.analysis", "otel.query", "tracelab.own", "tracelab.truth"}
     ),

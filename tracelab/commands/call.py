@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from clients.discovery.endpoints import find_endpoints
 from clients.discovery.probes import query_answers
-from clients.errors import FAILURE, Report, WrongUsageError, inert, print_report
+from clients.errors import FAILURE, Report, inert, print_report
 from clients.event_loop import run_until_signal
 from clients.output import console, note, print_json
 from clients.word_completion import one_of
-from otel.tls.files import NO_TLS, TlsFiles
+from otel.tls.files import TlsFiles
 from tracelab.commands.options import JsonFlag
 from tracelab.commands.server_options import (
     CaOption,
     CertOption,
     KeyOption,
     MetadataOption,
+    PlaintextOption,
     ProtoOption,
     ProtoPathOption,
     ProtosetOption,
     ServerNameOption,
+    TlsOption,
 )
 
 if TYPE_CHECKING:
@@ -60,10 +61,8 @@ def call(
     proto: ProtoOption = None,
     proto_path: ProtoPathOption = None,
     protoset: ProtosetOption = None,
-    tls: Annotated[
-        bool, typer.Option("--tls", help="Speak TLS; the options below imply it, and so does LAB_TLS_CA.")
-    ] = False,
-    plaintext: Annotated[bool, typer.Option("--plaintext", help="Speak no TLS, whatever LAB_TLS_CA says.")] = False,
+    tls: TlsOption = False,
+    plaintext: PlaintextOption = False,
     ca: CaOption = None,
     cert: CertOption = None,
     key: KeyOption = None,
@@ -90,17 +89,11 @@ def call(
     from tracelab.own.contract_files import given_contract
     from tracelab.own.request_data import request_text
     from tracelab.own.session import Asked, Listing
-    from tracelab.own.target import compression_of, metadata_of, target_of
+    from tracelab.own.target import TlsWords, compression_of, metadata_of, target_of
 
     options = CallOptions(timeout_s, metadata_of(metadata or ()), compression_of(compression))
-    named = TlsFiles(certificate=cert, key=key, ca=ca)
-    if plaintext and (tls or server_name or named != NO_TLS):
-        raise WrongUsageError("--plaintext and the options of TLS exclude each other")
-    # The variables are for our own services and whoever trusts the same authority; what is typed stands alone.
-    if named == NO_TLS and not (tls or plaintext):
-        named = replace(TlsFiles.from_environ(os.environ), client_ca=None)
-        named = named if named.dials else NO_TLS
-    target = target_of(address, tls=tls, ca=named.ca, cert=named.certificate, key=named.key, server_name=server_name)
+    words = TlsWords(tls, plaintext, ca, cert, key, server_name)
+    target = target_of(address, words.read(TlsFiles.from_environ(os.environ)))
     contract = given_contract(proto or (), proto_path or (), protoset)
     asked = Asked(target, method, request_text(data, sys.stdin), options, contract)
     made = _Made(asked, as_json=as_json)

@@ -21,10 +21,12 @@ from tracelab.commands.server_options import (
     CertOption,
     KeyOption,
     MetadataOption,
+    PlaintextOption,
     ProtoOption,
     ProtoPathOption,
     ProtosetOption,
     ServerNameOption,
+    TlsOption,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ def check(
     proto: ProtoOption = None,
     proto_path: ProtoPathOption = None,
     protoset: ProtosetOption = None,
-    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS; the options below imply it.")] = False,
+    tls: TlsOption = False,
+    plaintext: PlaintextOption = False,
     ca: CaOption = None,
     cert: CertOption = None,
     key: KeyOption = None,
@@ -91,9 +94,10 @@ def check(
     from tracelab.check.session import Check
     from tracelab.commands.used_backend import used_backend
     from tracelab.own.contract_files import given_contract
-    from tracelab.own.target import metadata_of, target_of
+    from tracelab.own.target import TlsWords, metadata_of, target_of
 
-    target = target_of(address, tls=tls, ca=ca, cert=cert, key=key, server_name=server_name)
+    words = TlsWords(tls, plaintext, ca, cert, key, server_name)
+    target = target_of(address, words.read(TlsFiles.from_environ(os.environ)))
     contract = given_contract(proto or (), proto_path or (), protoset)
     asked = Check(target, _named(methods or ()), timeout_s, metadata_of(metadata or ()), contract)
     with used_backend("check", is_new=bool(otlp), otlp_port=_port(otlp)) as backend:

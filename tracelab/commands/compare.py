@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from otel.tls.files import TlsFiles, let_exporters_dial
 from tracelab.compare.question.errors import UsageError
 from tracelab.compare.question.presets import PRESETS
 from tracelab.compare.statistics.verdict import Gate, parse_gate
@@ -64,6 +65,10 @@ def _of_theirs(text: str, *words: str, metavar: str = "TEXT", is_file: bool | No
     return typer.Option(*words, help=text, metavar=metavar, rich_help_panel="Servers of yours", **options)
 
 
+def _flag_of_theirs(text: str, word: str) -> Any:
+    return typer.Option(word, help=text, rich_help_panel="Servers of yours")
+
+
 @app.command(help=_HELP)
 def compare(
     variants: Annotated[list[str] | None, typer.Argument(help="Strategies, RPCs, or NAME:key=value,key=value.")] = None,
@@ -109,8 +114,9 @@ def compare(
         Path | None, _of_theirs("The contract as a descriptor set.", metavar="FILE", is_file=True)
     ] = None,
     tls: Annotated[
-        bool, typer.Option("--tls", help="Speak TLS; the options below imply it.", rich_help_panel="Servers of yours")
+        bool, _flag_of_theirs("Speak TLS; the options below imply it, and so does LAB_TLS_CA.", "--tls")
     ] = False,
+    plaintext: Annotated[bool, _flag_of_theirs("Speak no TLS, whatever LAB_TLS_CA says.", "--plaintext")] = False,
     ca: Annotated[Path | None, _of_theirs("Whom to trust, PEM.", metavar="FILE", is_file=True)] = None,
     cert: Annotated[Path | None, _of_theirs("Our certificate, PEM.", metavar="FILE", is_file=True)] = None,
     key: Annotated[Path | None, _of_theirs("Its private key, PEM.", metavar="FILE", is_file=True)] = None,
@@ -152,6 +158,7 @@ def compare(
     from tracelab.compare.request import Request
     from tracelab.compare.results.saved_runs import SavedRuns
     from tracelab.compare.views.reporting import Report
+    from tracelab.own.target import TlsWords
 
     home = home_of(os.environ)
     runs = SavedRuns(home / SAVED_FOLDER)
@@ -191,18 +198,19 @@ def compare(
         proto=proto or (),
         proto_path=proto_path or (),
         protoset=protoset,
-        tls=tls,
-        ca=ca,
-        cert=cert,
-        key=key,
-        server_name=server_name,
+        tls=TlsWords(tls, plaintext, ca, cert, key, server_name),
         sweep=sweep,
     )
+    foreign = None
+    if words.is_given:
+        tls_variables = TlsFiles.from_environ(os.environ)
+        let_exporters_dial(os.environ, tls_variables)
+        foreign = read_question(words, variants or (), settings, tls_variables)
     question = Request(
         variants=variants or (),
         preset=preset,
         settings=settings,
-        foreign=read_question(words, variants or (), settings) if words.is_given else None,
+        foreign=foreign,
         by=by,
         precision=precision,
         floor=floor,

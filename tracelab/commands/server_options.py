@@ -22,6 +22,12 @@ ProtosetOption: TypeAlias = Annotated[
     Path | None,
     typer.Option("--protoset", metavar="FILE", exists=True, dir_okay=False, help="Its contract as a descriptor set."),
 ]
+TlsOption: TypeAlias = Annotated[
+    bool, typer.Option("--tls", help="Speak TLS; the options below imply it, and so does LAB_TLS_CA.")
+]
+PlaintextOption: TypeAlias = Annotated[
+    bool, typer.Option("--plaintext", help="Speak no TLS, whatever LAB_TLS_CA says.")
+]
 CaOption: TypeAlias = Annotated[
     Path | None, typer.Option("--ca", metavar="FILE", exists=True, dir_okay=False, help="Whom to trust, PEM.")
 ]

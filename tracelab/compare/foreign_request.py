@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from otel.tls.files import NO_TLS, TlsFiles
 from tracelab.compare.question.errors import UsageError
 from tracelab.compare.question.method_call import NUMBER, ForeignServer, MethodCall, RequestData, read_servers
 from tracelab.compare.question.syntax import apply, read_numbers
@@ -14,7 +15,7 @@ from tracelab.compare.question.variant_options import TOP_USERS, VariantOptions
 from tracelab.own.contract import Contract
 from tracelab.own.contract_files import given_contract
 from tracelab.own.request_data import request_text
-from tracelab.own.target import Metadata, Tls, metadata_of, target_of
+from tracelab.own.target import UNSAID, Metadata, Tls, TlsWords, metadata_of
 
 LINES_SUFFIXES = (".jsonl", ".ndjson")
 _EXAMPLE = "./lab compare --target a=127.0.0.1:50061 --target b=127.0.0.1:50062 --call pkg.Service/Method --data '{}'"
@@ -37,11 +38,7 @@ class ForeignWords:
     proto: Sequence[Path] = ()
     proto_path: Sequence[Path] = ()
     protoset: Path | None = None
-    tls: bool = False
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    server_name: str = ""
+    tls: TlsWords = UNSAID
     sweep: str = ""
 
     @property
@@ -90,8 +87,13 @@ class ForeignQuestion:
         }
 
 
-def read_question(words: ForeignWords, variants: Sequence[str], settings: Mapping[str, str]) -> ForeignQuestion:
-    """Read the words. UsageError and WrongUsageError for what makes no sense, OSError for a file that is not there."""
+def read_question(
+    words: ForeignWords, variants: Sequence[str], settings: Mapping[str, str], tls_variables: TlsFiles = NO_TLS
+) -> ForeignQuestion:
+    """Read the words. UsageError and WrongUsageError for what makes no sense, OSError for a file that is not there.
+
+    `tls_variables` say how the servers are reached where no option does.
+    """
     if variants:
         raise UsageError(f"'{variants[0]}' is a variant of our own services", "--target NAME=HOST:PORT names a server")
     for setting in settings:
@@ -105,15 +107,12 @@ def read_question(words: ForeignWords, variants: Sequence[str], settings: Mappin
         raise UsageError("--call is missing: which method shall be called?", _EXAMPLE)
     data = _read_data(words.data)
     swept, numbers = _read_sweep(words.sweep, settings.get(CONCURRENCY, ""), data)
-    tls = target_of(
-        "localhost:1", tls=words.tls, ca=words.ca, cert=words.cert, key=words.key, server_name=words.server_name
-    ).tls
     return ForeignQuestion(
         servers=servers,
         call=words.call,
         data=data,
         metadata=metadata_of(words.metadata),
-        tls=tls,
+        tls=words.tls.read(tls_variables),
         contract=given_contract(words.proto, words.proto_path, words.protoset),
         options=apply(VariantOptions(TOP_USERS), _without_lists(settings), "", ()),
         swept=swept,

@@ -90,4 +90,5 @@ def _running_backend() -> TelemetryPlace | None:
         endpoints.query.address,
         os.environ.get("LAB_QUERY_TOKEN", ""),
         "" if is_usual else str(store),
+        endpoints.tls,
     )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from otel.query.client import TraceQuery
+from otel.tls.contexts import client_context
 from tracelab.compare.explanation.prediction import Prediction, Question, predict
 from tracelab.compare.explanation.trace_parts import TraceParts
 from tracelab.compare.explanation.traces import WAIT_S, TraceReader
@@ -118,7 +119,9 @@ class Session:
         interrupted = run.measurement.stop_reason is StopReason.INTERRUPTED
         traces: dict[str, TraceParts] = {}
         predictions: list[Prediction] = []
-        with TraceQuery(self.servers.query_url, token=self.servers.query_token) as query:
+        servers = self.servers
+        tls = client_context(servers.query_tls)
+        with TraceQuery(servers.query_url, token=servers.query_token, tls=tls) as query:
             reader = TraceReader(query, _WAIT_AFTER_INTERRUPT_S if interrupted else WAIT_S)
             self.watcher.stage("reading traces")
             for entry in run.measurement.entries:

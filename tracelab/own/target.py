@@ -13,6 +13,7 @@ from typing import Final
 import grpc
 
 from clients.errors import WrongUsageError
+from otel.tls.files import NO_TLS, TlsFiles
 
 COMPRESSIONS: Final = {"none": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
 MOST_RECEIVED_BYTES: Final = 64 * 1024 * 1024  # an answer is shown whole, and gRPC's own bound is 4 MiB
@@ -58,17 +59,43 @@ class Target:
         return grpc.aio.secure_channel(self.address, credentials, options, interceptors=list(interceptors))
 
 
-def target_of(
-    address: str, *, tls: bool, ca: Path | None, cert: Path | None, key: Path | None, server_name: str
-) -> Target:
-    """Read the options; any of the TLS ones asks for TLS. WrongUsageError for what makes no sense."""
+@dataclass(frozen=True, slots=True)
+class TlsWords:
+    """How a connection is made, as the command line says it."""
+
+    tls: bool = False
+    plaintext: bool = False
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str = ""
+
+    def read(self, variables: TlsFiles = NO_TLS) -> Tls | None:
+        """Give what TLS is to trust and to show, None for a plain connection. WrongUsageError for what makes no sense.
+
+        Any of the options asks for TLS. Where none is there, `variables` say it: those of our own services and of
+        whoever trusts the same authority; what is typed stands alone.
+        """
+        asks_for_tls = self != TlsWords(plaintext=self.plaintext)
+        if self.plaintext and asks_for_tls:
+            raise WrongUsageError("--plaintext and the options of TLS exclude each other")
+        if bool(self.cert) != bool(self.key):
+            raise WrongUsageError("--cert and --key belong together", "the certificate is shown, the key proves it")
+        if asks_for_tls:
+            return Tls(_pem(self.ca), _pem(self.cert), _pem(self.key), self.server_name)
+        if self.plaintext or not variables.dials:
+            return None
+        return TlsWords(ca=variables.ca, cert=variables.certificate, key=variables.key).read()
+
+
+UNSAID: Final = TlsWords()
+
+
+def target_of(address: str, tls: Tls | None = None) -> Target:
+    """Read an address. WrongUsageError for what is none."""
     if not (_PORT.search(address) or address.startswith(_SCHEMES)):
         raise WrongUsageError(f"{address!r} is not HOST:PORT", "such as 127.0.0.1:50051")
-    if bool(cert) != bool(key):
-        raise WrongUsageError("--cert and --key belong together", "the certificate is shown, the key proves it")
-    if not (tls or ca or cert or server_name):
-        return Target(address)
-    return Target(address, Tls(_pem(ca), _pem(cert), _pem(key), server_name))
+    return Target(address, tls)
 
 
 def compression_of(word: str) -> grpc.Compression | None:

@@ -100,6 +100,48 @@ def test_json_may_stand_before_the_command(words: list[str], expected: list[str]
     assert cli._take_common_options(words)[0] == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ["user", "list", "--ca", "ca.pem", "--page-size", "2"],
+            ["user", "--ca", "ca.pem", "list", "--page-size", "2"],
+        ),
+        (["report", "top", "--cert=c", "--key", "k"], ["report", "--cert=c", "--key", "k", "top"]),
+        (["order", "list", "--plaintext", "--json"], ["order", "--plaintext", "list", "--json"]),
+        (["user", "list", "--ca"], ["user", "--ca", "list"]),
+        (["call", "h:1", "--ca", "ca.pem"], ["call", "h:1", "--ca", "ca.pem"]),
+    ],
+    ids=["a file", "both spellings", "none of them", "a value forgotten", "another command"],
+)
+def test_how_our_services_are_reached_may_stand_behind_the_subcommand(words: list[str], expected: list[str]) -> None:
+    assert cli._take_common_options(words)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--plaintext", "--ca", "FILE"], "error: --plaintext and the options of TLS exclude each other"),
+        (["--ca", "FILE", "--cert", "FILE"], "error: --cert and --key belong together"),
+        (["--cert", "FILE", "--key", "FILE"], "error: --cert is shown to a server that is trusted: --ca is missing"),
+    ],
+)
+def test_options_that_do_not_fit_together_are_refused_before_a_call(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(Path(__file__))
+    assert cli.main(["user", "list", *(file if word == "FILE" else word for word in words)]) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_certificates_may_be_named_for_a_command_that_prints_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    monkeypatch.setattr(cli, "_take_certificates", taken.append)
+    words = ["compare", "--certs", "folder", "a", "b", "--output", "x", "--quiet"]
+    assert cli._take_common_options(words) == (["compare", "a", "b", "--output", "x", "--quiet"], "")
+    assert taken == ["folder"]
+
+
 def test_a_reader_that_has_seen_enough_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed:
         def write(self, _text: str) -> int:

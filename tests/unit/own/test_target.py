@@ -3,41 +3,58 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clients.errors import WrongUsageError
-from tracelab.own.target import Target, compression_of, metadata_of, target_of
-
-NO_TLS: dict[str, Any] = {"tls": False, "ca": None, "cert": None, "key": None, "server_name": ""}
+from otel.tls.files import TlsFiles
+from tracelab.own.target import Target, Tls, TlsWords, compression_of, metadata_of, target_of
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:50051", "[::1]:1", "shop.example:443", "unix:/tmp/s", "dns:///shop"])
 def test_an_address_that_grpc_knows_is_taken(address: str) -> None:
-    assert target_of(address, **NO_TLS) == Target(address)
+    assert target_of(address) == Target(address)
 
 
 @pytest.mark.parametrize("address", ["localhost", "", "http://localhost", ":x", "localhost:123456"])
 def test_an_address_without_a_port_is_refused(address: str) -> None:
     with pytest.raises(WrongUsageError, match="is not HOST:PORT"):
-        target_of(address, **NO_TLS)
+        target_of(address)
 
 
-def test_any_option_of_tls_asks_for_tls(tmp_path: Path) -> None:
-    pem = tmp_path / "ca.pem"
-    pem.write_bytes(b"-----BEGIN CERTIFICATE-----\n")
-    for option in ({"tls": True}, {"ca": pem}, {"cert": pem, "key": pem}, {"server_name": "shop"}):
-        assert target_of("h:1", **{**NO_TLS, **option}).tls is not None
+@pytest.fixture
+def pem(tmp_path: Path) -> Path:
+    file = tmp_path / "ca.pem"
+    file.write_bytes(b"-----BEGIN CERTIFICATE-----\n")
+    return file
+
+
+def test_any_option_of_tls_asks_for_tls(pem: Path) -> None:
+    for words in (TlsWords(tls=True), TlsWords(ca=pem), TlsWords(cert=pem, key=pem), TlsWords(server_name="shop")):
+        assert words.read() is not None
+
+
+def test_without_an_option_the_variables_say_how(pem: Path) -> None:
+    assert TlsWords().read(TlsFiles(ca=pem, certificate=pem, key=pem)) == TlsWords(ca=pem, cert=pem, key=pem).read()
+    assert TlsWords().read(TlsFiles(certificate=pem, key=pem)) is None  # those of a server alone
+    assert TlsWords().read() is None
+
+
+def test_what_is_typed_stands_alone(pem: Path) -> None:
+    variables = TlsFiles(ca=pem, certificate=pem, key=pem)
+    assert TlsWords(plaintext=True).read(variables) is None
+    assert TlsWords(tls=True).read(variables) == Tls()
+    with pytest.raises(WrongUsageError, match="--plaintext and the options of TLS exclude each other"):
+        TlsWords(plaintext=True, server_name="shop").read()
 
 
 def test_half_a_pair_and_what_is_no_pem_are_refused(tmp_path: Path) -> None:
     der = tmp_path / "ca.der"
     der.write_bytes(b"\x30\x82")
     with pytest.raises(WrongUsageError, match="--cert and --key belong together"):
-        target_of("h:1", **{**NO_TLS, "cert": der})
+        TlsWords(cert=der).read()
     with pytest.raises(WrongUsageError, match=r"ca\.der is not PEM"):
-        target_of("h:1", **{**NO_TLS, "ca": der})
+        TlsWords(ca=der).read()
 
 
 def test_metadata_is_read_in_lower_case_and_binary_from_base64() -> None:

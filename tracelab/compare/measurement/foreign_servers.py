@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 import grpc
 
 from clients.errors import LabError
+from otel.tls.files import NO_TLS, TlsFiles
 from tracelab.compare.measurement.client_tracing import ClientTracing
 from tracelab.compare.measurement.foreign_program import ForeignProgram
 from tracelab.compare.measurement.lab_servers import LabServers
@@ -38,6 +39,7 @@ class TelemetryPlace:
     query_url: str
     query_token: str = ""
     store_file: str = ""
+    tls: TlsFiles = NO_TLS
 
 
 @dataclass(slots=True)
@@ -75,6 +77,11 @@ class ForeignServers:
     def query_token(self) -> str:
         """What reading them takes."""
         return self.place.query_token if self.place else ""
+
+    @property
+    def query_tls(self) -> TlsFiles:
+        """By which files they are read, and sent."""
+        return self.place.tls if self.place else NO_TLS
 
     @property
     def store_file(self) -> str:

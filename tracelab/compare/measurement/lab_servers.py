@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import grpc.aio
 
 from clients.discovery.defaults import SERVICES
+from otel.tls.files import NO_TLS, TlsFiles
 from tracelab.compare.measurement.client_tracing import ClientTracing
 from tracelab.compare.measurement.population import Population, PopulationSize, populate
 from tracelab.compare.measurement.request_sequence import RequestSequence
@@ -42,6 +43,11 @@ class LabServers:
     def query_token(self) -> str:
         """What reading them takes: nothing."""
         return ""
+
+    @property
+    def query_tls(self) -> TlsFiles:
+        """Our own stack speaks none."""
+        return NO_TLS
 
     @property
     def store_file(self) -> str:

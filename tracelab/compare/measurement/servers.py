@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from otel.tls.files import TlsFiles
 from tracelab.compare.measurement.client_tracing import ClientTracing
 from tracelab.compare.measurement.rpc_variant import RpcVariant
 from tracelab.compare.question.variant_options import Load
@@ -47,6 +48,10 @@ class Servers(Protocol):
     @property
     def query_token(self) -> str:
         """What reading them takes; "" for nothing."""
+
+    @property
+    def query_tls(self) -> TlsFiles:
+        """By which files they are read, and sent; NO_TLS for a plain connection."""
 
     @property
     def store_file(self) -> str:
