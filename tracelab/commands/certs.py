@@ -11,7 +11,7 @@ import typer
 
 from clients.discovery.home import home_of
 from clients.output import note, print_json
-from otel.tls.try_out import issue
+from otel.tls.try_out import BROWSER_FILE, BROWSER_FILE_PASSWORD, issue
 from tracelab.commands.options import JsonFlag
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -43,4 +43,7 @@ def certs(
         print_json({"folder": str(made.path.resolve()), "variables": made.variables})
         return
     print(f"made in {where}: ca.pem, server.pem, client.pem and their keys, valid for {days:g} days")
+    note(
+        f"for a browser: {where / BROWSER_FILE}, with the password {BROWSER_FILE_PASSWORD}, and ca.pem as an authority"
+    )
     note(f"./lab demo --certs {where} speaks mTLS by them, or set what {where / 'tls.sh'} says: . {where / 'tls.sh'}")

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from otel.tls.files import NO_TLS, TlsError, TlsFiles, let_exporters_dial
-from otel.tls.try_out import CertificateFolder, issue
+from otel.tls.try_out import BROWSER_FILE, BROWSER_FILE_PASSWORD, CertificateFolder, issue
 from tests.certificates import DAY, NOW, Authority, variables
 
 
@@ -113,6 +115,24 @@ def test_certificates_that_are_there_are_kept_until_others_are_asked_for(tmp_pat
     issue(tmp_path, [], 7, NOW, anew=True)
     assert (tmp_path / "ca.pem").read_bytes() != before
     TlsFiles.from_environ(made.variables).check()
+
+
+def test_the_file_for_a_browser_has_the_client_s_certificate_and_key_and_nobody_else_reads_it(tmp_path: Path) -> None:
+    issue(tmp_path, [], 7, NOW)
+    file = tmp_path / BROWSER_FILE
+    key, certificate, _ = pkcs12.load_key_and_certificates(file.read_bytes(), BROWSER_FILE_PASSWORD.encode())
+    assert certificate == x509.load_pem_x509_certificates((tmp_path / "client.pem").read_bytes())[0]
+    assert key is not None
+    assert key.public_key() == certificate.public_key()
+    if sys.platform != "win32":
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["client", "server"])
+def test_a_certificate_names_its_holder_as_programs_in_go_want_it(tmp_path: Path, name: str) -> None:
+    issue(tmp_path, [], 7, NOW)
+    certificate = x509.load_pem_x509_certificate((tmp_path / f"{name}.pem").read_bytes())
+    assert list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
 
 
 def test_a_folder_without_certificates_names_the_command_that_makes_them(tmp_path: Path) -> None:
