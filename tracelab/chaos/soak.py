@@ -64,6 +64,7 @@ async def stay_under_load(bench: Bench) -> tuple[Count, ...]:
         Count("minutes under load", round(duration_s / 60, 2)),
         Count("calls sent", tally.sent_count),
         equal("calls that failed", tally.refused_count, 0),
+        *(Count(f"ended {code}", count) for code, count in sorted(tally.codes.items()) if code != "OK"),
         *gained,
         Count("live spans at most, as the service told", max(live, default=0)),
         at_most("live spans more than callers", max(max(live, default=0) - CALLER_COUNT, 0), 0),
