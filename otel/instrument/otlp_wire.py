@@ -27,6 +27,7 @@ UINT64_MASK: Final = 2**64 - 1
 
 _ONE_BYTE: Final = tuple(bytes((number,)) for number in range(128))
 _DOUBLE: Final = struct.Struct("<Bd")
+_DOUBLE_ALONE: Final = struct.Struct("<d")
 _CACHED_TYPES: Final = frozenset({str, int, bool})
 
 Key = TypeVar("Key", bound=Hashable)
@@ -98,6 +99,7 @@ class AttributeFields:
         self._unique_keys = frozenset(unique_keys)
         self._cache: dict[tuple[str, Any, type], bytes] = {}
         self._keys: dict[str, bytes] = {}
+        self._before_double: dict[str, bytes] = {}
 
     def append(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> None:
         """Append one field per attribute to `parts`; like the stock encoder, log and leave out what has no form."""
@@ -108,8 +110,21 @@ class AttributeFields:
         items = attributes._dict if type(attributes) is BoundedAttributes else attributes
         for key, value in items.items():
             kind = type(value)  # part of the cache's key, since 1 == True == 1.0
+            if kind is float:
+                before = self._before_double.get(key) or self._start_double(key)
+                parts.append(before + _DOUBLE_ALONE.pack(value) if before else self._encode(key, value))
+                continue
             encoded = cache.get((key, value, kind)) if kind in _CACHED_TYPES else None
             parts.append(self._encode(key, value) if encoded is None else encoded)
+
+    def _start_double(self, key: str) -> bytes:
+        """Return what stands before the eight bytes of a float, or nothing for a key without a form."""
+        try:
+            content = (self._keys.get(key) or self._name(key)) + field(2, any_value(0.0))
+        except Exception:  # the stock encoder tells why, by `_encode`
+            return b""
+        before = field(self._number, content)[: -_DOUBLE_ALONE.size]
+        return remember(self._before_double, key, before) if len(key) <= CACHED_TEXT_CHARS else before
 
     def _encode(self, key: str, value: Any) -> bytes:
         try:
