@@ -19,6 +19,7 @@ from otel.backend.stores.memory import MemoryStore
 from otel.backend.stores.sqlite import database, log_rows, names, segment_list, trace_rows
 from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.measurements import number_point, resource_metrics, sum_metric
+from tests.contract.older_store import as_version_2_left_it
 from tests.contract.telemetry import MS, SECOND, T0, log_record, resource_logs, resource_spans, span, trace_id
 
 
@@ -90,7 +91,7 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreRefusedError, match=r"newer version \(schema 99, this one reads 2\)"):
+    with pytest.raises(StoreRefusedError, match=r"newer version \(schema 99, this one reads 3\)"):
         SqliteStore(path)
 
 
@@ -118,8 +119,62 @@ def test_a_file_of_the_version_before_metrics_opens_with_all_it_has_and_takes_me
         assert [each.metric.name for each in store.metric_series()] == ["calls"]
         store.close()
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
     connection.close()
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("indexed_traces", [0, 6, 11])
+def test_a_file_of_the_version_with_pieces_is_read_where_it_lies_and_goes_on_in_blocks(
+    path: Path, indexed_traces: int
+) -> None:
+    store = SqliteStore(path)
+    filled(store, range(1, 12))
+    before = [store.trace(trace_id(number)) for number in range(1, 12)]
+    calls = store.calls(0, 2**62)
+    store.close()
+    as_version_2_left_it(path, indexed_traces)
+    for _ in range(2):
+        store = SqliteStore(path)
+        assert store.set_aside is None
+        assert [store.trace(trace_id(number)) for number in range(1, 12)] == before
+        assert store.calls(0, 2**62) == calls
+        assert found(store, attributes={"half": "3"}) == [7, 6]
+        assert found(store, attributes={"n": "11"}) == [11]
+        assert found(store, operation="child", limit=100) == list(range(11, 0, -1))
+        # What was there is known, what is new joins it.
+        filled(store, range(1, 12))
+        assert store.statistics().span_count == 22
+        store.close()
+    store = SqliteStore(path)
+    store.write([resource_spans("user", [span(3, 9, 1, name="late", attributes={"late": "yes"})])], [])
+    assert found(store, attributes={"late": "yes"}) == [3]
+    late = store.trace(trace_id(3))
+    assert late is not None
+    assert sorted(each.name for part in late.resource_spans for each in part.scope_spans[0].spans) == [
+        "child",
+        "late",
+        "work",
+    ]
+    store.close()
+
+
+def test_pieces_of_an_older_file_go_when_they_have_expired(path: Path) -> None:
+    store = SqliteStore(path, Retention(max_age_s=60), lambda: T0)
+    filled(store, range(1, 12))
+    store.close()
+    as_version_2_left_it(path, 6)
+    now = T0 + 120 * SECOND
+    again = SqliteStore(path, Retention(max_age_s=60), lambda: now)
+    filled(again, range(20, 22))
+    again.expire()
+    assert found(again) == [21, 20]
+    counts = [
+        again._database.writer.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("span_piece", "segment", "segment_postings")
+    ]
+    assert counts == [0, 0, 0]
+    again.close()
 
 
 def test_a_file_that_does_not_know_its_exemplars_opens_and_knows_those_that_come(path: Path) -> None:
@@ -335,7 +390,7 @@ def test_expired_segments_and_dictionaries_leave_the_file(path: Path) -> None:
     filled(store, range(60, 120))
     store.expire()
     assert found(store, limit=1000) == list(range(119, 59, -1))
-    count = store._database.writer.execute("SELECT count(*) FROM segment").fetchone()[0]
+    count = store._database.writer.execute("SELECT count(*) FROM span_segment").fetchone()[0]
     assert count < 32
     assert store.statistics().log_count == 60
     store.close()

@@ -1,4 +1,5 @@
--- The tables of the embedded backend's store as version 1 had them (`PRAGMA user_version`); metrics.sql has the others.
+-- The tables that every version of the embedded backend's store has (`PRAGMA user_version`); metrics.sql and spans.sql
+-- have the others.
 -- Times are nanoseconds since the epoch.
 
 CREATE TABLE service (
@@ -41,33 +42,9 @@ CREATE TABLE trace (
 );
 CREATE INDEX trace_arrival ON trace (arrival);
 
--- The spans that one transaction brought for one trace.
-CREATE TABLE span_piece (
-  id INTEGER PRIMARY KEY,
-  trace_key INTEGER NOT NULL,
-  identities BLOB NOT NULL,            -- span id, parent id, check of start and name, service id: 24 bytes a span
-  spans BLOB NOT NULL                  -- frames of resource id, scope id and protobuf; see span_blobs.py
-);
-CREATE INDEX span_piece_trace ON span_piece (trace_key, id);
-
 CREATE TABLE compression_dictionary (
   id INTEGER PRIMARY KEY,
   body BLOB NOT NULL
-);
-
--- The search index of a few thousand spans that arrived one after the other; never changed once written.
-CREATE TABLE segment (
-  id INTEGER PRIMARY KEY,
-  last_piece_id INTEGER NOT NULL,      -- pieces past the newest segment's are indexed in memory only
-  min_start INTEGER NOT NULL,
-  max_start INTEGER NOT NULL,
-  min_trace_key INTEGER NOT NULL,
-  max_trace_key INTEGER NOT NULL,
-  columns BLOB NOT NULL                -- start, duration, trace key, operation id and status of each span
-);
-CREATE TABLE segment_postings (
-  id INTEGER PRIMARY KEY,              -- segment id * 64 + bucket
-  body BLOB NOT NULL                   -- hashes of attributes, and which spans have them; see segments.py
 );
 
 CREATE TABLE log (

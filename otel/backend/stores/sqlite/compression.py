@@ -1,71 +1,100 @@
-"""The dictionaries that spans are packed with: a few kilobytes of recent ones, renewed as the spans change.
+"""The dictionaries that blocks are packed with: a few kilobytes of recent spans, renewed as the spans change.
 
-The writer's thread packs, any thread unpacks.
+They matter where spans come a few at a time, and so lie in small blocks. The writer's thread packs, any thread unpacks.
+Source: RFC 8878 (a dictionary may be any content).
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
+import threading
+from collections import deque
 
-from otel.backend.stores.sqlite.span_blobs import DICTIONARY_BYTES, pack, packer
+import zstandard
 
-# So many pieces share a dictionary before a new one is made: its row then costs about a byte a span.
-PIECES_PER_DICTIONARY = 4096
+from otel.backend.stores.sqlite.block import Block, read_block
+
+# Nearly what fits into a page of the file.
+DICTIONARY_BYTES = 8000
+# What one block brings to a dictionary, so that it holds spans of several senders.
+BYTES_OF_ONE_BLOCK = 500
+# So many bytes of spans share a dictionary before a new one is made: its row then costs a byte a span.
+BYTES_PER_DICTIONARY = 4 * 1024 * 1024
 # Before the first dictionary, less is worth packing badly.
-FIRST_DICTIONARY_PIECES = 16
-MAX_REMEMBERED = 256
+FIRST_DICTIONARY_BYTES = 16 * 1024
+LEVEL = 1
+# A thread that reads remembers so many dictionaries, about 40 KiB each.
+MAX_REMEMBERED = 32
 
 
 class Compression:
-    """Packs pieces with the newest dictionary and remembers the others."""
+    """Packs blocks with the newest dictionary and remembers the others."""
 
     def __init__(self) -> None:
-        self._current_id = 0
-        self._packer = packer(b"")
-        self._recent: list[bytes] = []
-        self._packed_count = 0
-        self._remembered: OrderedDict[int, bytes] = OrderedDict()
+        self.dictionary_id = 0
+        self._packer = _packer(b"")
+        self._recent: deque[bytes] = deque(maxlen=DICTIONARY_BYTES // BYTES_OF_ONE_BLOCK)
+        self._packed_bytes = 0
+        self._remembered = threading.local()
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Go on with the dictionary that was made last."""
         row = connection.execute("SELECT id, body FROM compression_dictionary ORDER BY id DESC LIMIT 1").fetchone()
         self._use(*(row or (0, b"")))
-        self._remembered.clear()
         self._recent.clear()
+        # Ids of dictionaries that a failed transaction made come again with other content.
+        self._remembered = threading.local()
 
-    def pack(self, connection: sqlite3.Connection, frames: bytes) -> bytes:
-        """Pack the frames of a piece, making a new dictionary first where it is time."""
-        self._packed_count += 1
-        until_renewal = PIECES_PER_DICTIONARY if self._current_id else FIRST_DICTIONARY_PIECES
-        if self._packed_count >= until_renewal and self._recent:
-            self._renew(connection)
-        if self._packed_count + FIRST_DICTIONARY_PIECES >= until_renewal:
-            self._recent.append(frames[:DICTIONARY_BYTES])
-        return pack(frames, self._current_id, self._packer)
+    def pack(self, content: bytes, sample: bytes) -> bytes:
+        """Pack a block; `sample` is what a later dictionary may know of it."""
+        self._packed_bytes += len(content)
+        self._recent.append(sample[:BYTES_OF_ONE_BLOCK])
+        return self._packer.compress(content)
 
-    def dictionary(self, connection: sqlite3.Connection, dictionary_id: int) -> bytes:
-        """Return a dictionary by id."""
-        body = self._remembered.get(dictionary_id)
-        if body is None:
-            row = connection.execute(
-                "SELECT body FROM compression_dictionary WHERE id = ?", (dictionary_id,)
-            ).fetchone()
-            body = bytes(row[0])
-            self._remembered[dictionary_id] = body
-            while len(self._remembered) > MAX_REMEMBERED:
-                self._remembered.popitem(last=False)
-        return body
-
-    def _renew(self, connection: sqlite3.Connection) -> None:
+    def renew_in_time(self, connection: sqlite3.Connection) -> None:
+        """Make a new dictionary where it is time."""
+        if self._packed_bytes < (BYTES_PER_DICTIONARY if self.dictionary_id else FIRST_DICTIONARY_BYTES):
+            return
         # What stands nearest to the end of a dictionary is cheapest to point to.
         body = b"".join(self._recent)[-DICTIONARY_BYTES:]
         row_id = connection.execute("INSERT INTO compression_dictionary (body) VALUES (?)", (body,)).lastrowid
         assert row_id is not None
         self._use(row_id, body)
-        self._recent.clear()
-        self._packed_count = 0
+        self._packed_bytes = 0
+
+    def unpack(self, connection: sqlite3.Connection, dictionary_id: int, body: bytes) -> Block:
+        """Unpack a block."""
+        unpackers: dict[int, zstandard.ZstdDecompressor] = self._remembered.__dict__.setdefault("unpackers", {})
+        unpacker = unpackers.get(dictionary_id)
+        if unpacker is None:
+            if len(unpackers) >= MAX_REMEMBERED:
+                unpackers.clear()
+            unpacker = unpackers[dictionary_id] = _unpacker(self.dictionary(connection, dictionary_id))
+        return read_block(unpacker.decompress(body))
+
+    def dictionary(self, connection: sqlite3.Connection, dictionary_id: int) -> bytes:
+        """Return a dictionary by id; 0 is the empty one."""
+        if not dictionary_id:
+            return b""
+        row = connection.execute("SELECT body FROM compression_dictionary WHERE id = ?", (dictionary_id,)).fetchone()
+        return bytes(row[0])
 
     def _use(self, dictionary_id: int, body: bytes) -> None:
-        self._current_id = dictionary_id
-        self._packer = packer(body)
+        self.dictionary_id = dictionary_id
+        self._packer = _packer(body)
+
+
+def _dictionary(body: bytes) -> zstandard.ZstdCompressionDict:
+    return zstandard.ZstdCompressionDict(body, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+
+def _packer(body: bytes) -> zstandard.ZstdCompressor:
+    if not body:
+        return zstandard.ZstdCompressor(level=LEVEL)
+    dictionary = _dictionary(body)
+    dictionary.precompute_compress(level=LEVEL)
+    return zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary)
+
+
+def _unpacker(body: bytes) -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(dict_data=_dictionary(body)) if body else zstandard.ZstdDecompressor()

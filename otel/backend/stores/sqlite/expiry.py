@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from otel.backend.stores.sqlite.log_rows import delete_logs
 from otel.backend.stores.sqlite.metric_rows import SeriesTable, expire_points, next_point_horizon
 from otel.backend.stores.sqlite.names import Names
-from otel.backend.stores.sqlite.segment_list import SegmentList
-from otel.backend.stores.sqlite.segments import SealedSegment
-from otel.backend.stores.sqlite.span_blobs import HEADER
+from otel.backend.stores.sqlite.older_pieces import OlderPieces
+from otel.backend.stores.sqlite.segment_list import InFile, SegmentList
 
 # One step drops at most so many traces, and so many logs that belong to none of them.
 TRACES_PER_STEP = 1_000
@@ -28,7 +27,7 @@ class Expired:
     trace_ids: tuple[bytes, ...]
     log_count: int
     point_count: int
-    segments: tuple[SealedSegment, ...]
+    segments: tuple[InFile, ...]
 
     @property
     def is_empty(self) -> bool:
@@ -52,7 +51,12 @@ def next_horizon(connection: sqlite3.Connection) -> int | None:
 
 
 def expire_before(
-    connection: sqlite3.Connection, horizon_unix_nano: int, segments: SegmentList, names: Names, series: SeriesTable
+    connection: sqlite3.Connection,
+    horizon_unix_nano: int,
+    segments: SegmentList,
+    older: OlderPieces,
+    names: Names,
+    series: SeriesTable,
 ) -> Expired:
     """Drop what arrived before the horizon, at most one step of it, inside the caller's transaction."""
     rows = connection.execute(
@@ -60,16 +64,22 @@ def expire_before(
         (horizon_unix_nano, TRACES_PER_STEP),
     ).fetchall()
     log_ids: list[int] = []
+    block_ids: list[int] = []
     for key, trace_id in rows:
         log_ids += [row[0] for row in connection.execute("SELECT id FROM log WHERE trace_id = ?", (trace_id,))]
-        connection.execute("DELETE FROM span_piece WHERE trace_key = ?", (key,))
+        older.delete(connection, key)
+        block_ids += [
+            row[0] for row in connection.execute("SELECT block_id FROM trace_block WHERE trace_key = ?", (key,))
+        ]
+        connection.execute("DELETE FROM trace_block WHERE trace_key = ?", (key,))
         connection.execute("DELETE FROM trace WHERE key = ?", (key,))
+    _drop_blocks(connection, max(block_ids, default=0))
     log_ids += _lone_logs(connection, horizon_unix_nano)
     delete_logs(connection, list(dict.fromkeys(log_ids)))
     first_key = connection.execute("SELECT min(key) FROM trace").fetchone()[0]
     gone = segments.drop_expired(connection, first_key if first_key is not None else 2**62)
     if gone:
-        _drop_dictionaries(connection)
+        _drop_dictionaries(connection, older)
     point_count = expire_points(connection, horizon_unix_nano, series)
     names.forget_before(connection, horizon_unix_nano)
     return Expired(tuple(row[1] for row in rows), len(log_ids), point_count, tuple(gone))
@@ -87,11 +97,20 @@ def _lone_logs(connection: sqlite3.Connection, horizon_unix_nano: int) -> list[i
     ]
 
 
-def _drop_dictionaries(connection: sqlite3.Connection) -> None:
-    """Drop compression dictionaries that no piece uses any more: they grow in the order of pieces."""
-    row = connection.execute(
-        "SELECT substr(spans, 1, ?) FROM span_piece ORDER BY id LIMIT 1", (HEADER.size,)
-    ).fetchone()
-    if row is not None:
-        (oldest_id,) = HEADER.unpack(row[0])
+def _drop_blocks(connection: sqlite3.Connection, last_block_id: int) -> None:
+    """Drop rows of blocks, up to one, that no trace is left in; a row goes with the last of its traces."""
+    connection.execute(
+        "DELETE FROM span_block WHERE id <= ? AND NOT EXISTS"
+        " (SELECT 1 FROM trace WHERE key BETWEEN min_trace_key AND max_trace_key)",
+        (last_block_id,),
+    )
+
+
+def _drop_dictionaries(connection: sqlite3.Connection, older: OlderPieces) -> None:
+    """Drop compression dictionaries that nothing uses any more: they grow in the order of blocks, after all pieces."""
+    oldest_id = older.oldest_dictionary_id(connection)
+    if oldest_id is None:
+        row = connection.execute("SELECT dictionary_id FROM span_block ORDER BY id LIMIT 1").fetchone()
+        oldest_id = row[0] if row else None
+    if oldest_id is not None:
         connection.execute("DELETE FROM compression_dictionary WHERE id < ?", (oldest_id,))

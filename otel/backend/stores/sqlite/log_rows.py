@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
@@ -28,6 +28,7 @@ INT64_MIN = -(2**63)
 # Above so many hits a text is common, and walking along time finds a page sooner than sorting every hit.
 COMMON_HITS = 5_000
 ROWS_PER_STEP = 2_000
+FINGERPRINTS_PER_QUERY = 500
 # Splits a page's columns from what only positions it.
 PAGE_COLUMNS = "time, id, resource_id, scope_id, record"
 
@@ -48,23 +49,26 @@ def write_logs(
 ) -> tuple[int, int]:
     """Store records inside the caller's transaction; returns how many were new and how many were seen before."""
     occurrences: Counter[bytes] = Counter()
-    new_count = duplicate_count = 0
+    records: dict[int, tuple[LogRecord, bytes, tuple[int, int, int]]] = {}
+    count = 0
     for part in logs:
         service_id = names.service_id(connection, service_of(part.resource), now_unix_nano)
         resource_id = _resource_id(connection, part, names, now_unix_nano)
         for scope_logs in part.scope_logs:
             scope_id = _scope_id(connection, scope_logs, names, now_unix_nano)
+            origin = (service_id, resource_id, scope_id)
             for record in scope_logs.log_records:
                 body = record.SerializeToString(deterministic=True)
                 content = b"%d %d " % (resource_id, scope_id) + body
-                fingerprint = _fingerprint(content, occurrences[content])
+                count += 1
+                records[_fingerprint(content, occurrences[content])] = (record, body, origin)
                 occurrences[content] += 1
-                origin = (service_id, resource_id, scope_id)
-                if _insert(connection, record, body, origin, fingerprint, now_unix_nano):
-                    new_count += 1
-                else:
-                    duplicate_count += 1
-    return new_count, duplicate_count
+    if not count:
+        return 0, 0
+    for fingerprint in _stored_among(connection, list(records)):
+        del records[fingerprint]
+    _insert(connection, records, now_unix_nano)
+    return len(records), count - len(records)
 
 
 def page_of_logs(connection: sqlite3.Connection, search: LogSearch, names: Names) -> LogPage:
@@ -176,35 +180,42 @@ def _match(words: Iterable[str]) -> str:
     return " ".join(f'"{word}"*' for word in words)
 
 
+def _stored_among(connection: sqlite3.Connection, fingerprints: list[int]) -> Iterator[int]:
+    for begin in range(0, len(fingerprints), FINGERPRINTS_PER_QUERY):
+        part = fingerprints[begin : begin + FINGERPRINTS_PER_QUERY]
+        marks = ",".join("?" * len(part))
+        rows = connection.execute(f"SELECT fingerprint FROM log WHERE fingerprint IN ({marks})", part)  # noqa: S608
+        yield from [row[0] for row in rows]
+
+
 def _insert(
     connection: sqlite3.Connection,
-    record: LogRecord,
-    body: bytes,
-    origin: tuple[int, int, int],
-    fingerprint: int,
+    records: Mapping[int, tuple[LogRecord, bytes, tuple[int, int, int]]],
     now_unix_nano: int,
-) -> bool:
-    service_id, resource_id, scope_id = origin
-    cursor = connection.execute(
-        "INSERT INTO log (time, arrival, trace_id, span_id, service_id, severity, resource_id, scope_id, fingerprint,"
-        " record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING",
-        (
-            min(record_time(record), INT64_MAX),
-            now_unix_nano,
-            record.trace_id or None,
-            record.span_id or None,
-            service_id,
-            record.severity_number,
-            resource_id,
-            scope_id,
-            fingerprint,
-            body,
-        ),
+) -> None:
+    first_id = (connection.execute("SELECT max(id) FROM log").fetchone()[0] or 0) + 1
+    connection.executemany(
+        "INSERT INTO log (id, fingerprint, time, arrival, trace_id, span_id, service_id, severity, resource_id,"
+        " scope_id, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                row_id,
+                fingerprint,
+                min(record_time(record), INT64_MAX),
+                now_unix_nano,
+                record.trace_id or None,
+                record.span_id or None,
+                origin[0],
+                record.severity_number,
+                origin[1],
+                origin[2],
+                body,
+            )
+            for row_id, (fingerprint, (record, body, origin)) in enumerate(records.items(), first_id)
+        ],
     )
-    if not cursor.rowcount:
-        return False
-    connection.execute("INSERT INTO log_text (rowid, text) VALUES (?, ?)", (cursor.lastrowid, searchable_text(record)))
-    return True
+    texts = [(row_id, searchable_text(record)) for row_id, (record, _, _) in enumerate(records.values(), first_id)]
+    connection.executemany("INSERT INTO log_text (rowid, text) VALUES (?, ?)", texts)
 
 
 def _fingerprint(content: bytes, occurrence: int) -> int:

@@ -15,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from otel.backend.ports import Operation
+from otel.backend.stores.matching import service_of
 from otel.backend.stores.sqlite.tokens import AttributeTokens
 
 # A sender that puts ids into span names must not fill the memory; further names are found by a scan, and not listed.
@@ -43,6 +44,7 @@ class Origin:
     tokens: frozenset[int]
     scope_name: str = ""
     scope_version: str = ""
+    service: str = ""
 
 
 class Names:
@@ -179,7 +181,7 @@ class Names:
             scope = ScopeSpans.FromString(body).scope
             return Origin(row_id, True, body, self._attribute_tokens(scope.attributes), scope.name, scope.version)
         resource = ResourceSpans.FromString(body).resource
-        return Origin(row_id, False, body, self._attribute_tokens(resource.attributes))
+        return Origin(row_id, False, body, self._attribute_tokens(resource.attributes), service=service_of(resource))
 
     def _attribute_tokens(self, attributes: Iterable[KeyValue]) -> frozenset[int]:
         return frozenset(self._tokens[pair.SerializeToString()] for pair in attributes)

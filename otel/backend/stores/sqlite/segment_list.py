@@ -6,68 +6,75 @@ The writer's thread changes it; readers take `segments`, which is replaced as a 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
 
-from otel.backend.stores.sqlite.segments import SPANS_PER_SEGMENT, OpenSegment, SealedSegment, Segment, sealed_segments
+from otel.backend.stores.sqlite.older_segment import OlderSegment, older_segments
+from otel.backend.stores.sqlite.sealed_segment import SealedSegment, sealed_segments, write_segment
+from otel.backend.stores.sqlite.segments import SPANS_PER_SEGMENT, OpenSegment, Segment
+from otel.backend.stores.sqlite.tokens import AttributeTokens
+
+InFile = SealedSegment | OlderSegment
 
 
 class SegmentList:
     """What a search walks through."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: AttributeTokens) -> None:
+        self._tokens = tokens
+        self._common: dict[bytes, int] = {}
+        self._older: list[OlderSegment] = []
         self._sealed: list[SealedSegment] = []
         self._full: list[OpenSegment] = []
-        self._open = OpenSegment()
+        self._open = self._new(1)
         self.segments: tuple[Segment, ...] = ()
 
-    def load(self, connection: sqlite3.Connection) -> int:
-        """Forget what is in memory; returns the last piece that the file's segments index."""
-        self._sealed, last_piece_id = sealed_segments(connection)
-        self._full = []
-        self._open = OpenSegment()
-        self._open.last_piece_id = last_piece_id
-        self._publish()
-        return last_piece_id
+    @property
+    def open(self) -> OpenSegment:
+        """The segment that spans are added to until the next block begins."""
+        return self._open
 
-    def add(
-        self,
-        trace_key: int,
-        start: int,
-        duration: int,
-        operation_id: int,
-        status: int,
-        tokens: Collection[int],
-    ) -> None:
-        """Index one span; a full segment waits for the end of the batch, when its pieces have their ids."""
+    @property
+    def highest_trace_key(self) -> int:
+        """The highest key that a segment of the file names; keys of traces that expired must not come again."""
+        in_file: list[InFile] = [*self._older, *self._sealed]
+        return max((segment.max_trace_key for segment in in_file), default=0)
+
+    def load(self, connection: sqlite3.Connection, has_older: bool) -> int:
+        """Forget what is in memory; returns the last block that the file's segments index."""
+        self._older = older_segments(connection) if has_older else []
+        self._sealed = sealed_segments(connection)
+        self._full = []
+        last_block_id = max((segment.last_block_id for segment in self._sealed), default=0)
+        self._open = self._new(last_block_id + 1)
+        self._publish()
+        return last_block_id
+
+    def begin_block(self, block_id: int) -> OpenSegment:
+        """Return the segment that takes the spans of the next block; no block lies in two segments."""
         if len(self._open) >= SPANS_PER_SEGMENT:
             self._full.append(self._open)
-            self._open = OpenSegment()
+            self._open = self._new(block_id)
             self._publish()
-        self._open.add(trace_key, start, duration, operation_id, status, tokens)
-
-    def indexed_up_to(self, piece_id: int) -> None:
-        """Note that every piece up to this one is indexed in memory."""
-        for segment in (*self._full, self._open):
-            segment.last_piece_id = piece_id
+        elif not len(self._open):
+            self._open.first_block_id = block_id
+        self._open.begin_block()
+        return self._open
 
     def seal_full(self, connection: sqlite3.Connection) -> list[SealedSegment]:
         """Write the segments that are full, inside the caller's transaction; `sealed` must follow its commit.
 
-        A batch may end inside a segment, and pieces are indexed by whole batches: the open segment is sealed with the
-        full ones, so that none of its spans stands twice after a restart.
+        A batch may end inside a segment, and what is indexed is known by whole batches: the open segment is sealed with
+        the full ones, so that none of its spans stands twice after a restart.
         """
         if len(self._open) >= SPANS_PER_SEGMENT or self._full:
-            self._full.append(self._open)
-            self._open = OpenSegment()
+            self._retire_open()
             self._publish()
-        return [segment.write(connection) for segment in self._full if len(segment)]
+        return [write_segment(segment, connection) for segment in self._full]
 
     def seal_all(self, connection: sqlite3.Connection, min_spans: int) -> list[SealedSegment]:
         """Write the open segment too, where it has enough spans to be worth it."""
         if len(self._open) >= min_spans:
-            self._full.append(self._open)
-            self._open = OpenSegment()
-        return [segment.write(connection) for segment in self._full if len(segment)]
+            self._retire_open()
+        return [write_segment(segment, connection) for segment in self._full]
 
     def sealed(self, written: list[SealedSegment]) -> None:
         """Put the written segments in the place of those in memory."""
@@ -76,25 +83,29 @@ class SegmentList:
             self._full = []
             self._publish()
 
-    def drop_expired(self, connection: sqlite3.Connection, first_trace_key: int) -> list[SealedSegment]:
+    def drop_expired(self, connection: sqlite3.Connection, first_trace_key: int) -> list[InFile]:
         """Delete the rows of segments whose traces are all gone; `dropped` must follow the commit."""
-        from otel.backend.stores.sqlite.segments import BUCKET_COUNT
-
-        gone = [segment for segment in self._sealed if segment.max_trace_key < first_trace_key]
-        # The newest one stays, since it says which pieces are indexed.
-        gone = [segment for segment in gone if segment is not self._sealed[-1]]
+        # The newest one stays, since it says which blocks are indexed.
+        gone: list[InFile] = [each for each in self._sealed[:-1] if each.max_trace_key < first_trace_key]
+        gone += [each for each in self._older if each.max_trace_key < first_trace_key]
         for segment in gone:
-            first = segment.segment_id * BUCKET_COUNT
-            connection.execute("DELETE FROM segment_postings WHERE id >= ? AND id < ?", (first, first + BUCKET_COUNT))
-            connection.execute("DELETE FROM segment WHERE id = ?", (segment.segment_id,))
+            segment.delete(connection)
         return gone
 
-    def dropped(self, gone: list[SealedSegment]) -> None:
+    def dropped(self, gone: list[InFile]) -> None:
         """Forget segments that expired."""
         if gone:
-            ids = {segment.segment_id for segment in gone}
-            self._sealed = [segment for segment in self._sealed if segment.segment_id not in ids]
+            self._sealed = [segment for segment in self._sealed if segment not in gone]
+            self._older = [segment for segment in self._older if segment not in gone]
             self._publish()
 
+    def _retire_open(self) -> None:
+        if len(self._open):
+            self._full.append(self._open)
+            self._open = self._new(self._open.last_block_id + 1)
+
+    def _new(self, first_block_id: int) -> OpenSegment:
+        return OpenSegment(first_block_id, self._tokens, self._common)
+
     def _publish(self) -> None:
-        self.segments = (*self._sealed, *self._full, self._open)
+        self.segments = (*self._older, *self._sealed, *self._full, self._open)

@@ -1,38 +1,64 @@
-"""The search index: segments of a few thousand spans, each with columns and postings.
+"""The search index: segments of a few thousand spans, each with columns, sets and postings.
 
 The newest segment grows in memory and is made again from its spans when a process starts; a full one is written once
-and never changed, so ingestion never updates an index row. Columns hold what ranges filter (start, duration, status,
-operation, trace); postings say, for the hash of each attribute, which spans of the segment have it. Postings lie in 64
-buckets by hash: looking one hash up in a segment reads one row of a few kilobytes.
+and never changed, so ingestion never updates an index row. Columns hold what ranges filter: start, duration, trace.
+Spans of one operation, status, resource and scope with the same common attributes share a set, and a span names its
+set; so the attributes that every span has cost one number a span, not one each. Postings say, for a hash, which sets
+have it, and which spans have it besides. They lie in 64 buckets by hash, so that looking one up reads one row of a few
+kilobytes, and a filter in memory tells most segments that do not have it.
 
-One thread adds; any thread may read while it does: each append is atomic, and columns grow before postings do.
+One thread adds; any thread may read while it does: a span's columns grow before its postings do.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import struct
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from otel.backend.stores.sqlite.tokens import AttributeTokens, operation_token, origin_token
+
 SPANS_PER_SEGMENT = 8192
-BUCKET_COUNT = 64
-COUNT = struct.Struct("<I")
-COLUMN_TYPES = "QqIIB"
+# An attribute that so many spans of a segment have is common.
+COMMON_SPANS = 64
+# Past so many common attributes they are learned anew: what was common long ago makes needless sets.
+MAX_COMMON = 4096
+IN_SEVERAL = -1
+
+# Operation id, status, resource id, scope id.
+Shared = tuple[int, int, int, int]
+SetKey = tuple[Shared, tuple[int | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What is known of each span of a segment, by its number in it."""
+    """What is known of each span of a segment, by its number in it; `sets` has operation id and status of each set.
+
+    A trace key is a span's number in `keys_above`, above the lowest.
+    """
 
     starts: Sequence[int]
     durations: Sequence[int]
-    trace_keys: Sequence[int]
-    operation_ids: Sequence[int]
-    statuses: Sequence[int]
+    lowest_key: int
+    keys_above: Sequence[int]
+    set_ids: Sequence[int]
+    sets: Sequence[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Postings:
+    """Which sets and which spans besides have one of some hashes."""
+
+    set_ids: set[int] = field(default_factory=set)
+    numbers: set[int] = field(default_factory=set)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no span has one."""
+        return not self.set_ids and not self.numbers
 
 
 class Segment(Protocol):
@@ -49,171 +75,121 @@ class Segment(Protocol):
     def columns(self, connection: sqlite3.Connection) -> Columns | None:
         """Return the columns; None where the segment has expired."""
 
-    def spans_with(self, connection: sqlite3.Connection, token: int) -> Sequence[int]:
-        """Return the numbers of the spans that have a hash, ascending."""
+    def postings(self, connection: sqlite3.Connection, tokens: Collection[int]) -> Postings:
+        """Return what has one of the hashes."""
+
+    def place(self, number: int) -> tuple[int, int] | None:
+        """Return block id and position of a span; None where only its trace is known."""
 
 
 class OpenSegment:
-    """The segment that grows."""
+    """The segment that grows; `common` outlives it."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_block_id: int, tokens: AttributeTokens, common: dict[bytes, int]) -> None:
+        self.first_block_id = first_block_id
+        self.block_starts = array("H")
         self.starts = array("Q")
         self.durations = array("q")
         self.trace_keys = array("Q")
-        self.operation_ids = array("I")
-        self.statuses = array("B")
-        # A hash that one span has stands for that span alone: most values are rare, and a list for each costs room.
-        self.postings: dict[int, int | array[int]] = {}
+        self.set_ids = array("H")
+        self.sets: list[tuple[int, int]] = []
+        self.sets_with: dict[int, list[int]] = {}
+        # The one span that has a hash; most values are rare, and a list for each would cost room and time.
+        self.single: dict[int, int] = {}
+        self.several: dict[int, list[int]] = {}
         self.min_start = 2**64 - 1
         self.max_start = 0
-        self.last_piece_id = 0
+        self._set_ids: dict[SetKey, int] = {}
+        self._tokens = tokens
+        self._common = common
 
     def __len__(self) -> int:
-        return len(self.statuses)
+        return len(self.set_ids)
 
-    def add(
-        self, trace_key: int, start: int, duration: int, operation_id: int, status: int, tokens: Iterable[int]
-    ) -> None:
+    @property
+    def last_block_id(self) -> int:
+        """The block begun last; one less than the first where there is none."""
+        return self.first_block_id + len(self.block_starts) - 1
+
+    def begin_block(self) -> None:
+        """Note that the spans to come lie in the next block."""
+        self.block_starts.append(len(self.set_ids))
+
+    def add(self, trace_key: int, start: int, duration: int, shared: Shared, attributes: Sequence[bytes]) -> None:
         """Index one span."""
-        number = len(self.statuses)
+        common = tuple(map(self._common.get, attributes))
+        set_key = (shared, common)
+        set_id = self._set_ids.get(set_key)
+        if set_id is None:
+            set_id = self._add_set(set_key)
+        number = len(self.set_ids)
         self.starts.append(start)
         self.durations.append(duration)
         self.trace_keys.append(trace_key)
-        self.operation_ids.append(operation_id)
-        self.statuses.append(status)
+        self.set_ids.append(set_id)
         if start < self.min_start:
             self.min_start = start
         if start > self.max_start:
             self.max_start = start
-        postings = self.postings
-        for token in tokens:
-            posted = postings.get(token)
-            if posted is None:
-                postings[token] = number
-            elif type(posted) is int:
-                postings[token] = array("H", (posted, number))
-            else:
-                posted.append(number)  # type: ignore[union-attr]  # no int, as was just asked
+        index, rare_count = -1, common.count(None)
+        while rare_count:
+            rare_count -= 1
+            index = common.index(None, index + 1)
+            content = attributes[index]
+            token = self._tokens[content]
+            if self.single.setdefault(token, number) != number:
+                self._post_again(token, number, content)
 
     def columns(self, _: sqlite3.Connection) -> Columns:
         """Return the columns up to the span added last."""
-        count = len(self.statuses)
+        count = len(self.set_ids)
         return Columns(
-            self.starts[:count],
-            self.durations[:count],
-            self.trace_keys[:count],
-            self.operation_ids[:count],
-            self.statuses[:count],
+            self.starts[:count], self.durations[:count], 0, self.trace_keys[:count], self.set_ids[:count], self.sets[:]
         )
 
-    def spans_with(self, _: sqlite3.Connection, token: int) -> Sequence[int]:
-        """Return the numbers of the spans that have a hash."""
-        found = self.postings.get(token)
-        if found is None:
-            return ()
-        return (found,) if isinstance(found, int) else found[:]
-
-    def write(self, connection: sqlite3.Connection) -> SealedSegment:
-        """Write the segment as rows, inside the caller's transaction."""
-        min_key, max_key = min(self.trace_keys), max(self.trace_keys)
-        keys = array("I", (key - min_key for key in self.trace_keys))
-        parts: list[array[int]] = [self.starts, self.durations, keys, self.operation_ids, self.statuses]
-        body = COUNT.pack(len(self)) + b"".join(part.tobytes() for part in parts)
-        row = (self.last_piece_id, self.min_start, self.max_start, min_key, max_key, body)
-        segment_id = connection.execute(
-            "INSERT INTO segment (last_piece_id, min_start, max_start, min_trace_key, max_trace_key, columns)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (row[0], _signed(row[1]), _signed(row[2]), *row[3:]),
-        ).lastrowid
-        assert segment_id is not None
-        buckets: list[list[int]] = [[] for _ in range(BUCKET_COUNT)]
-        for token in sorted(self.postings):
-            buckets[token % BUCKET_COUNT].append(token)
-        connection.executemany(
-            "INSERT INTO segment_postings (id, body) VALUES (?, ?)",
-            [
-                (segment_id * BUCKET_COUNT + number, self._bucket(tokens))
-                for number, tokens in enumerate(buckets)
-                if tokens
-            ],
-        )
-        return SealedSegment(segment_id, self.min_start, self.max_start, min_key, max_key)
-
-    def _bucket(self, tokens: Sequence[int]) -> bytes:
-        ends = array("I")
-        numbers = array("H")
+    def postings(self, _: sqlite3.Connection, tokens: Collection[int]) -> Postings:
+        """Return what has one of the hashes."""
+        found = Postings()
         for token in tokens:
-            posted = self.postings[token]
-            if isinstance(posted, int):
-                numbers.append(posted)
-            else:
-                numbers.extend(posted)
-            ends.append(len(numbers))
-        return COUNT.pack(len(tokens)) + array("I", tokens).tobytes() + ends.tobytes() + numbers.tobytes()
+            found.set_ids.update(self.sets_with.get(token, ()))
+            number = self.single.get(token)
+            if number == IN_SEVERAL:
+                found.numbers.update(self.several[token][:])
+            elif number is not None:
+                found.numbers.add(number)
+        return found
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Return block id and position of a span."""
+        return place_in(self.first_block_id, self.block_starts, number)
+
+    def _post_again(self, token: int, number: int, content: bytes) -> None:
+        """Note one more span with a hash; an attribute that many have becomes common."""
+        first = self.single[token]
+        if first != IN_SEVERAL:
+            self.several[token] = [first, number]
+            self.single[token] = IN_SEVERAL
+            return
+        numbers = self.several[token]
+        if numbers[-1] != number:
+            numbers.append(number)
+        if len(numbers) >= COMMON_SPANS:
+            if len(self._common) >= MAX_COMMON:
+                self._common.clear()
+            self._common[content] = token
+
+    def _add_set(self, set_key: SetKey) -> int:
+        (operation_id, status, resource_id, scope_id), common = set_key
+        set_id = len(self.sets)
+        self.sets.append((operation_id, status))
+        shared_tokens = (operation_token(operation_id), origin_token(resource_id), origin_token(scope_id))
+        for token in {*shared_tokens, *(token for token in common if token is not None)}:
+            self.sets_with.setdefault(token, []).append(set_id)
+        self._set_ids[set_key] = set_id
+        return set_id
 
 
-@dataclass(frozen=True, slots=True)
-class SealedSegment:
-    """A segment that lies in the file."""
-
-    segment_id: int
-    min_start: int
-    max_start: int
-    min_trace_key: int
-    max_trace_key: int
-
-    def columns(self, connection: sqlite3.Connection) -> Columns | None:
-        """Read the columns."""
-        row = connection.execute("SELECT columns FROM segment WHERE id = ?", (self.segment_id,)).fetchone()
-        if row is None:
-            return None
-        body: bytes = row[0]
-        (count,) = COUNT.unpack_from(body)
-        position = COUNT.size
-        parts: list[array[int]] = []
-        for kind in COLUMN_TYPES:
-            part: array[int] = array(kind)
-            size = count * part.itemsize
-            part.frombytes(body[position : position + size])
-            parts.append(part)
-            position += size
-        starts, durations, keys, operation_ids, statuses = parts
-        trace_keys = array("Q", [key + self.min_trace_key for key in keys])
-        return Columns(starts, durations, trace_keys, operation_ids, statuses)
-
-    def spans_with(self, connection: sqlite3.Connection, token: int) -> Sequence[int]:
-        """Read the numbers of the spans that have a hash."""
-        row = connection.execute(
-            "SELECT body FROM segment_postings WHERE id = ?", (self.segment_id * BUCKET_COUNT + token % BUCKET_COUNT,)
-        ).fetchone()
-        if row is None:
-            return ()
-        body: bytes = row[0]
-        (count,) = COUNT.unpack_from(body)
-        words = memoryview(body)[COUNT.size : COUNT.size + 8 * count].cast("I")
-        place = bisect_left(words, token, 0, count)
-        if place == count or words[place] != token:
-            return ()
-        begin = words[count + place - 1] if place else 0
-        numbers = array("H")
-        first = COUNT.size + 8 * count
-        numbers.frombytes(body[first + 2 * begin : first + 2 * words[count + place]])
-        return numbers
-
-
-def sealed_segments(connection: sqlite3.Connection) -> tuple[list[SealedSegment], int]:
-    """Read which segments are in the file, and the last piece that they index."""
-    rows = connection.execute(
-        "SELECT id, min_start, max_start, min_trace_key, max_trace_key, last_piece_id FROM segment ORDER BY id"
-    ).fetchall()
-    segments = [SealedSegment(row[0], _unsigned(row[1]), _unsigned(row[2]), row[3], row[4]) for row in rows]
-    return segments, max((row[5] for row in rows), default=0)
-
-
-def _signed(number: int) -> int:
-    """Fit a uint64 time into SQLite's int64: what no clock shows sorts last."""
-    return min(number, 2**63 - 1)
-
-
-def _unsigned(number: int) -> int:
-    return 2**64 - 1 if number == 2**63 - 1 else number
+def place_in(first_block_id: int, block_starts: Sequence[int], number: int) -> tuple[int, int]:
+    """Return block id and position of a span, given the number of each block's first span."""
+    index = bisect_right(block_starts, number) - 1
+    return first_block_id + index, number - block_starts[index]

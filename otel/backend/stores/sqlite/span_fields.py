@@ -1,41 +1,141 @@
-"""Reads the attributes of a span out of the bytes that protobuf wrote, without an object for each of them.
+"""OTLP's trace messages, read only as far as ingestion asks: the same wire format under descriptors of our own.
 
-Ingestion asks only which attributes a span has, as bytes: cutting them out takes half of the time that reaching and
-writing each again does. Pure, safe in any thread. Source: protobuf.dev/programming-guides/encoding, trace.proto.
+What nobody looks into here is a field of bytes: a span as it came, each of its attributes as it came. Protobuf then
+makes no object for a key and a value, and cutting a span's attributes out is one call. Bytes must have been accepted by
+the real messages before: nothing here checks that a text is UTF-8. Pure, safe in any thread.
+Source: trace.proto; protobuf.dev/programming-guides/encoding (a message and bytes lie alike on the wire).
 """
 
 from __future__ import annotations
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
-ATTRIBUTES_TAG = 0x4A
-KIND_TAG = 0x30
-LENGTH_PREFIXED = 2
-TIME_TAGS = frozenset((0x39, 0x41))
-TIME_SIZE = 9
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+PACKAGE: Final = "tracelab.fields"
+BYTES, TIME, NUMBER = (
+    FieldDescriptorProto.TYPE_BYTES,
+    FieldDescriptorProto.TYPE_FIXED64,
+    FieldDescriptorProto.TYPE_INT32,
+)
+ONE, MANY = FieldDescriptorProto.LABEL_OPTIONAL, FieldDescriptorProto.LABEL_REPEATED
+SPANS_TAG = b"\x12"
 
 
-def attributes_in(body: bytes) -> list[bytes]:
-    """Return each attribute as KeyValue bytes. `body` is a Span that protobuf itself has written, by field number."""
-    found = []
-    position, end = 0, len(body)
-    while position < end:
-        tag = body[position]
-        if tag > ATTRIBUTES_TAG:
-            break
-        if tag & 7 == LENGTH_PREFIXED:
-            size, shift = body[position + 1], 7
-            position += 2
-            while size >> shift:
-                size = size & (1 << shift) - 1 | body[position] << shift
-                position, shift = position + 1, shift + 7
-            if tag == ATTRIBUTES_TAG:
-                found.append(body[position : position + size])
-            position += size
-        elif tag in TIME_TAGS:
-            position += TIME_SIZE
-        elif tag == KIND_TAG and body[position + 1] < 0x80:
-            position += 2
-        else:  # a kind that is not known
-            return [pair.SerializeToString() for pair in Span.FromString(body).attributes]
-    return found
+class SpanFields(Protocol):
+    """A span's fields; times are nanoseconds since the epoch, 0 where they were never set."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_span_id: bytes
+    name: bytes
+    kind: int
+    start_time_unix_nano: int
+    end_time_unix_nano: int
+    status: bytes
+
+    @property
+    def attributes(self) -> Sequence[bytes]:
+        """Each as KeyValue bytes."""
+
+    @property
+    def events(self) -> Sequence[Any]:
+        """Each with `attributes`."""
+
+    @property
+    def links(self) -> Sequence[Any]:
+        """Each with `attributes`."""
+
+
+def scopes_in(resource_spans: bytes) -> Sequence[bytes]:
+    """Return each ScopeSpans of a ResourceSpans, as bytes."""
+    return _RESOURCE_SPANS.FromString(resource_spans).scope_spans  # type: ignore[no-any-return]  # made below
+
+
+def bodies_in(scope_spans: bytes) -> Sequence[bytes]:
+    """Return each Span of a ScopeSpans, as bytes."""
+    return _SCOPE_BODIES.FromString(scope_spans).spans  # type: ignore[no-any-return]  # made below
+
+
+def spans_in(scope_spans: bytes) -> Sequence[SpanFields]:
+    """Return each Span of a ScopeSpans, as fields."""
+    return _SCOPE_SPANS.FromString(scope_spans).spans  # type: ignore[no-any-return]  # made below
+
+
+def indexed_attributes(span: SpanFields) -> Sequence[bytes]:
+    """Return the attributes by which a span is found: its own, and those of its events and links."""
+    if not span.events and not span.links:
+        return span.attributes
+    return [*span.attributes, *(content for part in (*span.events, *span.links) for content in part.attributes)]
+
+
+def status_code(status: bytes) -> int:
+    """Return OTLP's number of a span's status."""
+    return Status.FromString(status).code if status else 0
+
+
+def as_spans_field(body: bytes) -> bytes:
+    """Return a Span as what ScopeSpans holds of it: to be parsed or joined with others."""
+    return SPANS_TAG + varint(len(body)) + body
+
+
+def varint(number: int) -> bytes:
+    """Write a protobuf varint."""
+    if number < 0x80:
+        return bytes((number,))
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+_MESSAGES: Final[dict[str, tuple[tuple[str, int, int | str, FieldDescriptorProto.Label.ValueType], ...]]] = {
+    "ResourceSpans": (("scope_spans", 2, BYTES, MANY),),
+    "ScopeBodies": (("spans", 2, BYTES, MANY),),
+    "ScopeSpans": (("spans", 2, "Span", MANY),),
+    "Span": (
+        ("trace_id", 1, BYTES, ONE),
+        ("span_id", 2, BYTES, ONE),
+        ("parent_span_id", 4, BYTES, ONE),
+        ("name", 5, BYTES, ONE),
+        ("kind", 6, NUMBER, ONE),
+        ("start_time_unix_nano", 7, TIME, ONE),
+        ("end_time_unix_nano", 8, TIME, ONE),
+        ("attributes", 9, BYTES, MANY),
+        ("events", 11, "Event", MANY),
+        ("links", 13, "Link", MANY),
+        ("status", 15, BYTES, ONE),
+    ),
+    "Event": (("attributes", 3, BYTES, MANY),),
+    "Link": (("attributes", 4, BYTES, MANY),),
+}
+
+
+def _message_classes() -> dict[str, Any]:
+    file = FileDescriptorProto(name="tracelab/fields.proto", package=PACKAGE, syntax="proto3")
+    for message, fields in _MESSAGES.items():
+        descriptor = file.message_type.add(name=message)
+        for name, number, kind, label in fields:
+            field = descriptor.field.add(name=name, number=number, label=label)
+            if isinstance(kind, str):
+                field.type, field.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
+            else:
+                field.type = FieldDescriptorProto.Type.ValueType(kind)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in _MESSAGES
+    }
+
+
+_CLASSES = _message_classes()
+_RESOURCE_SPANS = _CLASSES["ResourceSpans"]
+_SCOPE_BODIES = _CLASSES["ScopeBodies"]
+_SCOPE_SPANS = _CLASSES["ScopeSpans"]

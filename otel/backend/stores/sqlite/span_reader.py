@@ -1,4 +1,4 @@
-"""Reading spans back from their pieces: a whole trace, or those that the index must learn again. Any thread."""
+"""Reading spans back: a whole trace, one span, or the blocks that the index must learn again. Any thread."""
 
 from __future__ import annotations
 
@@ -7,46 +7,82 @@ from collections.abc import Iterator
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, TracesData
 
+from otel.backend.stores.matching import service_of
+from otel.backend.stores.sqlite.block import Block
 from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.names import Names
-from otel.backend.stores.sqlite.span_blobs import unpack
+from otel.backend.stores.sqlite.older_pieces import OlderPieces
+from otel.backend.stores.sqlite.span_fields import as_spans_field
+
+# A search remembers so many blocks, some 60 KiB each.
+MAX_REMEMBERED_BLOCKS = 64
+
+# Resource id, scope id, and the `spans` field of a ScopeSpans.
+Frame = tuple[int, int, bytes]
 
 
 class SpanReader:
-    """Unpacks pieces."""
+    """Unpacks blocks, and the pieces of older files."""
 
-    def __init__(self, names: Names, compression: Compression) -> None:
+    def __init__(self, names: Names, compression: Compression, older: OlderPieces) -> None:
         self._names = names
         self._compression = compression
+        self._older = older
 
     def trace(self, connection: sqlite3.Connection, trace_key: int) -> TracesData | None:
         """Return all spans of a trace under their resources and scopes."""
         trace = TracesData()
         resources: dict[int, ResourceSpans] = {}
         scopes: dict[tuple[int, int], ScopeSpans] = {}
-        for (body,) in connection.execute("SELECT spans FROM span_piece WHERE trace_key = ? ORDER BY id", (trace_key,)):
-            for resource_id, scope_id, spans in unpack(
-                body, lambda each: self._compression.dictionary(connection, each)
-            ):
-                scope_spans = scopes.get((resource_id, scope_id))
-                if scope_spans is None:
-                    part = resources.get(resource_id)
-                    if part is None:
-                        part = trace.resource_spans.add()
-                        part.MergeFromString(self.origin_body(connection, resource_id))
-                        resources[resource_id] = part
-                    scope_spans = part.scope_spans.add()
-                    scope_spans.MergeFromString(self.origin_body(connection, scope_id))
-                    scopes[resource_id, scope_id] = scope_spans
-                scope_spans.MergeFromString(spans)
+        for resource_id, scope_id, spans in self.frames(connection, trace_key):
+            scope_spans = scopes.get((resource_id, scope_id))
+            if scope_spans is None:
+                part = resources.get(resource_id)
+                if part is None:
+                    part = trace.resource_spans.add()
+                    part.MergeFromString(self.origin_body(connection, resource_id))
+                    resources[resource_id] = part
+                scope_spans = part.scope_spans.add()
+                scope_spans.MergeFromString(self.origin_body(connection, scope_id))
+                scopes[resource_id, scope_id] = scope_spans
+            scope_spans.MergeFromString(spans)
         return trace if trace.resource_spans else None
 
-    def frames_after(self, connection: sqlite3.Connection, piece_id: int) -> Iterator[tuple[int, int, int, int, bytes]]:
-        """Yield piece id, trace key, resource id, scope id and spans of every frame past a piece."""
-        rows = connection.execute("SELECT id, trace_key, spans FROM span_piece WHERE id > ? ORDER BY id", (piece_id,))
-        for row_id, trace_key, body in rows:
-            for frame in unpack(body, lambda each: self._compression.dictionary(connection, each)):
-                yield row_id, trace_key, *frame
+    def frames(self, connection: sqlite3.Connection, trace_key: int) -> Iterator[Frame]:
+        """Yield the spans of a trace in the order of arrival."""
+        yield from self._older.frames(connection, trace_key)
+        for block_id in self.block_ids(connection, trace_key):
+            block = self.block(connection, block_id, {})
+            if block is not None:
+                for resource_id, scope_id, body in block.spans_of(trace_key):
+                    yield resource_id, scope_id, as_spans_field(body)
+
+    def older_frames(self, connection: sqlite3.Connection, trace_key: int) -> Iterator[Frame]:
+        """Yield the spans of a trace that lie in pieces."""
+        return self._older.frames(connection, trace_key)
+
+    def block_ids(self, connection: sqlite3.Connection, trace_key: int) -> list[int]:
+        """Return which blocks have spans of a trace, in the order of arrival."""
+        rows = connection.execute(
+            "SELECT block_id FROM trace_block WHERE trace_key = ? ORDER BY block_id", (trace_key,)
+        )
+        return [row[0] for row in rows]
+
+    def block(self, connection: sqlite3.Connection, block_id: int, remembered: dict[int, Block | None]) -> Block | None:
+        """Return a block, remembered for the next question; None where it is not committed, or gone."""
+        if block_id not in remembered:
+            if len(remembered) >= MAX_REMEMBERED_BLOCKS:
+                del remembered[next(iter(remembered))]
+            remembered[block_id] = self._stored_block(connection, block_id)
+        return remembered[block_id]
+
+    def blocks_after(self, connection: sqlite3.Connection, block_id: int) -> Iterator[tuple[int, Block]]:
+        """Yield every block past one, with its id."""
+        rows = connection.execute(
+            "SELECT id, dictionary_id, body FROM span_block WHERE id > ? ORDER BY id", (block_id,)
+        )
+        for row_id, dictionary_id, body in rows:
+            yield row_id, self._compression.unpack(connection, dictionary_id, body)
 
     def origin_body(self, connection: sqlite3.Connection, origin_id: int) -> bytes:
         """Return a resource or scope as message bytes."""
@@ -55,3 +91,14 @@ class SpanReader:
             return origin.body
         row = connection.execute("SELECT body FROM origin WHERE id = ?", (origin_id,)).fetchone()
         return bytes(row[0]) if row else b""
+
+    def service(self, connection: sqlite3.Connection, resource_id: int) -> str:
+        """Return the service that a resource names."""
+        origin = self._names.origins.get(resource_id)
+        if origin is not None:
+            return origin.service
+        return service_of(ResourceSpans.FromString(self.origin_body(connection, resource_id)).resource)
+
+    def _stored_block(self, connection: sqlite3.Connection, block_id: int) -> Block | None:
+        row = connection.execute("SELECT dictionary_id, body FROM span_block WHERE id = ?", (block_id,)).fetchone()
+        return self._compression.unpack(connection, *row) if row else None

@@ -1,14 +1,13 @@
 """The storage port over one SQLite file: see `TelemetryStore` for the contract and `sql/schema.sql` for the tables.
 
-Spans lie as packed protobuf, one piece per trace and transaction, beside a summary row per trace. What is searched by
-is in segments (`segments.py`), which ingestion only ever appends to.
+Spans lie as packed protobuf in the order of arrival, in blocks (`block.py`), beside a summary row per trace and which
+blocks it is in. What is searched by is in segments (`segments.py`), which ingestion only ever appends to.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,19 +29,22 @@ from otel.backend.ports import (
     TraceSummary,
     Written,
 )
+from otel.backend.stores.sqlite.block_writer import BlockWriter
+from otel.backend.stores.sqlite.calls import calls_in
 from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.database import Database
 from otel.backend.stores.sqlite.expiry import Expired, expire_before, next_horizon
 from otel.backend.stores.sqlite.log_rows import int64, page_of_logs, write_logs
 from otel.backend.stores.sqlite.metric_rows import SeriesTable, last_points_of, points_of, write_metrics
 from otel.backend.stores.sqlite.names import Names
+from otel.backend.stores.sqlite.older_pieces import OlderPieces
 from otel.backend.stores.sqlite.search import newest_matches, plan_of
 from otel.backend.stores.sqlite.segment_list import SegmentList
 from otel.backend.stores.sqlite.span_index import index_again
 from otel.backend.stores.sqlite.span_reader import SpanReader
 from otel.backend.stores.sqlite.span_writer import SpanWriter
 from otel.backend.stores.sqlite.tokens import AttributeTokens
-from otel.backend.stores.sqlite.trace_rows import IDENTITY, NO_PARENT, SUMMARY_COLUMNS, TraceStates, summary_of
+from otel.backend.stores.sqlite.trace_rows import SUMMARY_COLUMNS, TraceStates, summary_of
 
 STATUS_ERROR = 2
 IDS_PER_QUERY = 500
@@ -64,11 +66,13 @@ class SqliteStore:
         self._tokens = AttributeTokens()
         self._names = Names(self._tokens)
         self._series = SeriesTable(self._names)
-        self._states = TraceStates()
-        self._segments = SegmentList()
+        self._segments = SegmentList(self._tokens)
         self._compression = Compression()
-        self._spans = SpanReader(self._names, self._compression)
-        self._writer = SpanWriter(self._names, self._states, self._segments, self._tokens, self._compression)
+        self._older = OlderPieces()
+        self._spans = SpanReader(self._names, self._compression, self._older)
+        self._states = TraceStates(self._spans)
+        self._blocks = BlockWriter(self._compression)
+        self._writer = SpanWriter(self._names, self._states, self._segments, self._blocks)
         try:
             self._load()
         except sqlite3.DatabaseError as error:  # a page that opening the file did not touch
@@ -132,9 +136,7 @@ class SqliteStore:
             return []
 
         def query(connection: sqlite3.Connection) -> list[TraceSummary]:
-            keys = newest_matches(
-                plan, self._segments.segments, connection, lambda key: self._spans.trace(connection, key)
-            )
+            keys = newest_matches(plan, self._segments.segments, connection, self._spans)
             return self._summaries_by(connection, "key", keys)
 
         return self._database.read(query)
@@ -170,16 +172,21 @@ class SqliteStore:
             columns = self._database.read(segment.columns)
             if columns is None:
                 continue
-            for number, operation_id in enumerate(columns.operation_ids):
-                operation = operations.get(operation_id)
+            wanted = {
+                number: (operations[each], status)
+                for number, (each, status) in enumerate(columns.sets)
+                if each in operations
+            }
+            for number, set_id in enumerate(columns.set_ids):
                 start = columns.starts[number]
-                if operation is not None and start_min_unix_nano <= start <= start_max_unix_nano:
+                if set_id in wanted and start_min_unix_nano <= start <= start_max_unix_nano:
+                    operation, status = wanted[set_id]
                     yield SpanMeasure(
                         operation.service,
                         operation.name or "",
                         start,
                         columns.durations[number],
-                        columns.statuses[number] == STATUS_ERROR,
+                        status == STATUS_ERROR,
                     )
 
     def logs(self, search: LogSearch) -> LogPage:
@@ -239,15 +246,22 @@ class SqliteStore:
         connection = self._database.writer
         self._names.load(connection)
         self._series.load(connection)
-        self._states.load(connection)
         self._compression.load(connection)
-        last_piece_id = self._segments.load(connection)
-        index_again(connection, last_piece_id, self._spans, self._names, self._segments, self._tokens)
+        self._older.load(connection)
+        last_block_id = self._segments.load(connection, self._older.exist)
+        self._states.load(connection, self._segments.highest_trace_key)
+        self._blocks.load(connection, last_block_id)
+        if self._older.exist:
+            with self._database.transaction():
+                self._older.take_over(connection, self._blocks)
+        index_again(connection, last_block_id, self._spans, self._names, self._segments)
 
     def _expire_step(self, horizon_unix_nano: int) -> Expired:
         try:
             with self._database.transaction() as connection:
-                expired = expire_before(connection, horizon_unix_nano, self._segments, self._names, self._series)
+                expired = expire_before(
+                    connection, horizon_unix_nano, self._segments, self._older, self._names, self._series
+                )
         except BaseException:
             self._load()
             raise
@@ -270,32 +284,7 @@ class SqliteStore:
         return sorted(found, key=lambda summary: (-summary.min_start_unix_nano, summary.trace_id))
 
     def _calls(self, connection: sqlite3.Connection, start_min: int, end_max: int) -> list[CallCount]:
-        rows = connection.execute(
-            "SELECT trace.key, identities FROM trace JOIN span_piece ON trace_key = trace.key"
-            " WHERE min_start > ? AND max_end < ? ORDER BY trace.key",
-            (int64(start_min), int64(end_max)),
+        keys = connection.execute(
+            "SELECT key FROM trace WHERE min_start > ? AND max_end < ? ORDER BY key", (int64(start_min), int64(end_max))
         )
-        counts: Counter[tuple[int, int]] = Counter()
-        current: int | None = None
-        spans: list[tuple[bytes, bytes, int, int]] = []
-        for key, identities in rows:
-            if key != current:
-                _count_calls(spans, counts)
-                current, spans = key, []
-            spans += IDENTITY.iter_unpack(identities)
-        _count_calls(spans, counts)
-        names = self._names.service_names
-        return sorted(
-            (
-                CallCount(names.get(parent, ""), names.get(child, ""), count)
-                for (parent, child), count in counts.items()
-            ),
-            key=lambda call: (call.parent, call.child),
-        )
-
-
-def _count_calls(spans: list[tuple[bytes, bytes, int, int]], counts: Counter[tuple[int, int]]) -> None:
-    services = {span_id: service_id for span_id, _, _, service_id in spans}
-    for _, parent_id, _, service_id in spans:
-        if parent_id != NO_PARENT and parent_id in services:
-            counts[services[parent_id], service_id] += 1
+        return calls_in(connection, [row[0] for row in keys], self._spans)

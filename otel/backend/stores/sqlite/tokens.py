@@ -5,12 +5,15 @@ They only narrow a search down: a collision costs a look at a span that does not
 
 from __future__ import annotations
 
+import contextlib
+import math
 import struct
+from collections.abc import Iterator
 from zlib import crc32
 
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from otel.backend.codec.attribute_text import float_text, text_of
+from otel.backend.codec.attribute_text import text_of
 
 # Distinct attributes whose hash is remembered; past that the memory is emptied and fills anew.
 MAX_REMEMBERED = 50_000
@@ -28,6 +31,11 @@ def attribute_token(key: str, text: str) -> int:
     return crc32(text.encode("utf-8", "surrogatepass"), crc32(key.encode("utf-8", "surrogatepass") + b"\0"))
 
 
+def double_token(key: str, number: float) -> int:
+    """Return the hash of a finite double: of its bits, since writing it as a text takes longer than all the rest."""
+    return crc32(DOUBLE.pack(number), crc32(key.encode("utf-8", "surrogatepass") + b"\1"))
+
+
 def operation_token(operation_id: int) -> int:
     """Return the hash of an operation's id."""
     return crc32(b"\x01operation%d" % operation_id)
@@ -36,6 +44,25 @@ def operation_token(operation_id: int) -> int:
 def origin_token(origin_id: int) -> int:
     """Return the hash of a resource's or scope's id."""
     return crc32(b"\x01origin%d" % origin_id)
+
+
+def token_of(key: str, value: AnyValue) -> int:
+    """Return the hash of an attribute: of its text form, or of a double's bits."""
+    if value.WhichOneof("value") == "double_value" and math.isfinite(value.double_value):
+        return double_token(key, value.double_value)
+    return attribute_token(key, text_of(value))
+
+
+def tokens_of_text(key: str, text: str) -> Iterator[int]:
+    """Yield each hash that an attribute with this text form may have.
+
+    The text of a double reads back as the same bits. Segments of older files have it by its text.
+    """
+    yield attribute_token(key, text)
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if math.isfinite(number):
+            yield double_token(key, number)
 
 
 class AttributeTokens(dict[bytes, int]):
@@ -49,7 +76,7 @@ class AttributeTokens(dict[bytes, int]):
         token = _plain_token(content)
         if token is None:
             pair = KeyValue.FromString(content)
-            token = attribute_token(pair.key, text_of(pair.value))
+            token = token_of(pair.key, pair.value)
         if len(self) >= MAX_REMEMBERED:
             self.clear()
         self[content] = token
@@ -69,9 +96,8 @@ def _plain_token(content: bytes) -> int | None:
     if size < 2 or size > LONGEST_SHORT + 2 or content[value] != VALUE_TAG or content[value + 1] != size:
         return None
     if content[value + 2] == STRING_VALUE_TAG and content[value + 3] == size - 2:
-        text = content[value + 4 :]
-    elif content[value + 2] == DOUBLE_VALUE_TAG and size == DOUBLE_VALUE_SIZE:
-        text = float_text(DOUBLE.unpack_from(content, value + 3)[0]).encode("ascii")
-    else:
-        return None
-    return crc32(text, crc32(content[2:value] + b"\0"))
+        return crc32(content[value + 4 :], crc32(content[2:value] + b"\0"))
+    # The exponent of what is infinite or no number is all ones: its last byte is 0x7F or 0xFF.
+    if content[value + 2] == DOUBLE_VALUE_TAG and size == DOUBLE_VALUE_SIZE and content[-1] & 0x7F != 0x7F:
+        return crc32(content[value + 3 :], crc32(content[2:value] + b"\1"))
+    return None

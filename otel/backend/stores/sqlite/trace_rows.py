@@ -10,15 +10,13 @@ import sqlite3
 import struct
 from collections import OrderedDict
 from collections.abc import Iterable
-from zlib import crc32
 
 from otel.backend.ports import ServiceCount, TraceSummary
 from otel.backend.stores.sqlite.names import Names
+from otel.backend.stores.sqlite.span_fields import spans_in
+from otel.backend.stores.sqlite.span_reader import SpanReader
 
-# span id, parent id (zero for none), check of start and name, service id
-IDENTITY = struct.Struct("<8s8sII")
 SERVICE_COUNT = struct.Struct("<III")
-NO_PARENT = bytes(8)
 # Spans whose identities are remembered over all traces: about 10 MiB.
 MAX_REMEMBERED_SPANS = 40_000
 INT64_MAX = 2**63 - 1
@@ -34,10 +32,10 @@ class TraceState:
         "arrival",
         "error_count",
         "key",
-        "known",
         "max_end",
         "min_start",
         "missing",
+        "namesakes",
         "root_operation_id",
         "root_start",
         "services",
@@ -57,17 +55,45 @@ class TraceState:
         self.root_start: int | None = None
         self.root_operation_id: int | None = None
         self.services: dict[int, list[int]] = {}
-        self.known: set[bytes] = set()
-        self.span_ids: set[bytes] = set()
+        # Each span by its id, with a check of its start and name; further ones of the same id are namesakes.
+        self.span_ids: dict[bytes, int] = {}
+        self.namesakes: set[tuple[bytes, int]] = set()
         self.missing: dict[bytes, int] = {}
 
-    def add_identity(self, span_id: bytes, parent_id: bytes) -> None:
-        """Note a span's place in the tree."""
-        if span_id not in self.span_ids:
-            self.span_ids.add(span_id)
-            self.missing.pop(span_id, None)
-        if parent_id and parent_id not in self.span_ids:
+    def add_identity(self, span_id: bytes, parent_id: bytes, check: int) -> bool:
+        """Note a span's place in the tree; False where it is there already. `check` stands for its start and name."""
+        span_ids = self.span_ids
+        known = span_ids.get(span_id)
+        if known is None:
+            span_ids[span_id] = check
+            if self.missing:
+                self.missing.pop(span_id, None)
+        elif known == check or (span_id, check) in self.namesakes:
+            return False
+        else:
+            self.namesakes.add((span_id, check))
+        if parent_id and parent_id not in span_ids:
             self.missing[parent_id] = self.missing.get(parent_id, 0) + 1
+        return True
+
+    def count(self, start: int, end: int, is_error: bool, service_id: int, root_operation_id: int | None) -> None:
+        """Count one span in; the operation is None for a span with a parent."""
+        self.span_count += 1
+        self.error_count += is_error
+        if not start or not end:  # a time of 0 was never set, and would make the trace begin in 1970
+            start, end = INT64_MAX, 0
+        if start < self.min_start:
+            self.min_start = start
+        if end > self.max_end:
+            self.max_end = end
+        if root_operation_id is not None and (self.root_start is None or start < self.root_start):
+            self.root_start = start
+            self.root_operation_id = root_operation_id
+        counts = self.services.get(service_id)
+        if counts is None:
+            counts = self.services[service_id] = [0, 0]
+        counts[0] += 1
+        counts[1] += is_error
 
     @property
     def orphan_count(self) -> int:
@@ -95,19 +121,19 @@ class TraceState:
 class TraceStates:
     """The states of traces, by trace id; the least recently used are forgotten past a bound."""
 
-    def __init__(self) -> None:
+    def __init__(self, reader: SpanReader) -> None:
+        self._reader = reader
         self._states: OrderedDict[bytes, TraceState] = OrderedDict()
         self._next_key = 1
         self._remembered_spans = 0
 
-    def load(self, connection: sqlite3.Connection) -> None:
-        """Forget every state and read which key comes next."""
+    def load(self, connection: sqlite3.Connection, highest_indexed_key: int) -> None:
+        """Forget every state and find which key comes next."""
         self._states.clear()
         self._remembered_spans = 0
         highest = connection.execute("SELECT max(key) FROM trace").fetchone()[0] or 0
         # Keys of traces that expired must not come again: the index may still name them.
-        indexed = connection.execute("SELECT max(max_trace_key) FROM segment").fetchone()[0] or 0
-        self._next_key = max(self._next_key, highest + 1, indexed + 1)
+        self._next_key = max(self._next_key, highest + 1, highest_indexed_key + 1)
 
     def of(self, connection: sqlite3.Connection, trace_id: bytes, now_unix_nano: int) -> TraceState:
         """Return a trace's state, read or new."""
@@ -115,7 +141,7 @@ class TraceStates:
         if state is not None:
             self._states.move_to_end(trace_id)
             return state
-        state = _stored(connection, trace_id)
+        state = self._stored(connection, trace_id)
         if state is None:
             state = TraceState(self._next_key, trace_id, now_unix_nano)
             self._next_key += 1
@@ -146,10 +172,24 @@ class TraceStates:
             _, state = self._states.popitem(last=False)
             self._remembered_spans -= state.span_count
 
-
-def identity_check(start: int, name: str) -> int:
-    """Return 32 bits of a span's start and name: with its span id they tell whether it came before."""
-    return crc32(name.encode("utf-8", "surrogatepass"), start & 0xFFFFFFFF ^ start >> 32)
+    def _stored(self, connection: sqlite3.Connection, trace_id: bytes) -> TraceState | None:
+        row = connection.execute(
+            "SELECT key, arrival, min_start, max_end, span_count, error_count, root_start, root_operation_id, services"
+            " FROM trace WHERE trace_id = ?",
+            (trace_id,),
+        ).fetchone()
+        if row is None:
+            return None
+        state = TraceState(row[0], trace_id, row[1])
+        state.min_start, state.max_end, state.span_count, state.error_count = row[2:6]
+        state.min_start = state.min_start or INT64_MAX
+        state.root_start, state.root_operation_id = row[6:8]
+        for service_id, spans, errors in SERVICE_COUNT.iter_unpack(row[8]):
+            state.services[service_id] = [spans, errors]
+        for _, _, frame in self._reader.frames(connection, state.key):
+            for span in spans_in(frame):
+                state.add_identity(span.span_id, span.parent_span_id, hash((span.start_time_unix_nano, span.name)))
+        return state
 
 
 def summary_of(row: tuple[object, ...], names: Names) -> TraceSummary:
@@ -178,26 +218,3 @@ def summary_of(row: tuple[object, ...], names: Names) -> TraceSummary:
 def _integer(value: object) -> int:
     assert isinstance(value, int)
     return value
-
-
-def _stored(connection: sqlite3.Connection, trace_id: bytes) -> TraceState | None:
-    row = connection.execute(
-        "SELECT key, arrival, min_start, max_end, span_count, error_count, root_start, root_operation_id, services"
-        " FROM trace WHERE trace_id = ?",
-        (trace_id,),
-    ).fetchone()
-    if row is None:
-        return None
-    state = TraceState(row[0], trace_id, row[1])
-    state.min_start, state.max_end, state.span_count, state.error_count = row[2:6]
-    state.min_start = state.min_start or INT64_MAX
-    state.root_start, state.root_operation_id = row[6:8]
-    for service_id, spans, errors in SERVICE_COUNT.iter_unpack(row[8]):
-        state.services[service_id] = [spans, errors]
-    for (identities,) in connection.execute(
-        "SELECT identities FROM span_piece WHERE trace_key = ? ORDER BY id", (state.key,)
-    ):
-        for span_id, parent_id, check, _ in IDENTITY.iter_unpack(identities):
-            state.known.add(span_id + check.to_bytes(4, "little"))
-            state.add_identity(span_id, b"" if parent_id == NO_PARENT else parent_id)
-    return state

@@ -1,0 +1,86 @@
+"""Collects the spans of one transaction into blocks. The writer's thread only."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from otel.backend.stores.sqlite.block import BYTES_PER_BLOCK, SPANS_PER_BLOCK, write_block
+from otel.backend.stores.sqlite.compression import Compression
+
+# A packed block that nearly fills a page of the file costs one page to read, and wastes little of it.
+PACKED_BYTES = 7_600
+# So many of a block's last spans may teach a dictionary.
+SAMPLED_SPANS = 4
+
+
+class BlockWriter:
+    """Blocks get their ids in order, and none twice, also where a transaction failed or old ones have gone."""
+
+    def __init__(self, compression: Compression) -> None:
+        self._compression = compression
+        self.next_id = 1
+        self._origin = (0, 0)
+        self._bytes_per_block = BYTES_PER_BLOCK
+        self._keys: list[int] = []
+        self._bodies: list[bytes] = []
+        self._size_bytes = 0
+        self._runs: list[tuple[tuple[int, int], int]] = []
+        self._links: list[tuple[int, int]] = []
+        self._rows: list[tuple[int, int, int, int, bytes]] = []
+
+    def load(self, connection: sqlite3.Connection, last_indexed_id: int) -> None:
+        """Forget what was not committed and read which id comes next."""
+        last_id = connection.execute("SELECT max(id) FROM span_block").fetchone()[0] or 0
+        self.next_id = max(self.next_id, last_indexed_id + 1, last_id + 1)
+        self._clear()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next span begins a new block."""
+        return len(self._keys) >= SPANS_PER_BLOCK or self._size_bytes >= self._bytes_per_block
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the next span is the first of its block."""
+        return not self._keys
+
+    def begin_run(self, resource_id: int, scope_id: int) -> None:
+        """Say which resource and scope the spans to come have."""
+        self._origin = (resource_id, scope_id)
+        self._runs.append((self._origin, len(self._keys)))
+
+    def add(self, trace_key: int, body: bytes) -> None:
+        """Add a span, as protobuf."""
+        self._keys.append(trace_key)
+        self._bodies.append(body)
+        self._size_bytes += len(body)
+
+    def end_block(self, connection: sqlite3.Connection) -> None:
+        """Pack what was collected since the last one."""
+        self._compression.renew_in_time(connection)
+        ends = [begin for _, begin in self._runs[1:]] + [len(self._keys)]
+        runs = [(*origin, end - begin) for (origin, begin), end in zip(self._runs, ends, strict=True) if end > begin]
+        sample = b"".join(self._bodies[-SAMPLED_SPANS:])
+        packed = self._compression.pack(write_block(self._keys, runs, self._bodies), sample)
+        self._bytes_per_block = min(BYTES_PER_BLOCK, PACKED_BYTES * self._size_bytes // len(packed))
+        keys = set(self._keys)
+        self._links += [(key, self.next_id) for key in keys]
+        self._rows.append((self.next_id, min(keys), max(keys), self._compression.dictionary_id, packed))
+        self.next_id += 1
+        self._keys, self._bodies, self._size_bytes = [], [], 0
+        self._runs = [(self._origin, 0)]
+
+    def finish(self, connection: sqlite3.Connection) -> None:
+        """Write every block of the transaction."""
+        if self._keys:
+            self.end_block(connection)
+        connection.executemany(
+            "INSERT INTO span_block (id, min_trace_key, max_trace_key, dictionary_id, body) VALUES (?, ?, ?, ?, ?)",
+            self._rows,
+        )
+        connection.executemany("INSERT INTO trace_block (trace_key, block_id) VALUES (?, ?)", self._links)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._keys, self._bodies, self._size_bytes = [], [], 0
+        self._runs, self._links, self._rows = [], [], []
