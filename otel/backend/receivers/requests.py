@@ -36,6 +36,7 @@ from otel.backend.receivers.request_bounds import refuse_too_many
 
 TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8
+NO_TRACE_ID, NO_SPAN_ID = bytes(TRACE_ID_BYTES), bytes(SPAN_ID_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +189,15 @@ def _drop_unusable(scope_spans: ScopeSpans) -> int:
     for span in spans:
         if not span.name:
             span.name = "empty-span-name"
-        if len(span.parent_span_id) != SPAN_ID_BYTES or not any(span.parent_span_id):
+        parent_id = span.parent_span_id
+        if parent_id and (len(parent_id) != SPAN_ID_BYTES or parent_id == NO_SPAN_ID):
             span.parent_span_id = b""
+        trace_id, span_id = span.trace_id, span.span_id
         if (
-            len(span.trace_id) == TRACE_ID_BYTES
-            and len(span.span_id) == SPAN_ID_BYTES
-            and any(span.trace_id)
-            and any(span.span_id)
+            len(trace_id) == TRACE_ID_BYTES
+            and len(span_id) == SPAN_ID_BYTES
+            and trace_id != NO_TRACE_ID
+            and span_id != NO_SPAN_ID
         ):
             usable.append(span)
     rejected = len(spans) - len(usable)

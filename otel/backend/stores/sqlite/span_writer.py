@@ -76,13 +76,14 @@ class _ResourceBatch:
         connection, blocks, service_id, added = self._connection, self._blocks, self._service_id, 0
         blocks.begin_run(self._resource_id, scope_id)
         shared_of: dict[tuple[bytes, int, bytes], Shared] = {}
-        segment = self._segments.open
-        for span, body in zip(spans_in(content), bodies_in(content), strict=True):
+        segment, spans = self._segments.open, spans_in(content)
+        self._states.prepare(connection, dict.fromkeys(span.trace_id for span in spans), self._now_unix_nano)
+        for span, body in zip(spans, bodies_in(content), strict=True):
             trace_id, span_id, name = span.trace_id, span.span_id, span.name
             start, parent_id, status = span.start_time_unix_nano, span.parent_span_id, span.status
             state = grown.get(trace_id)
             if state is None:
-                state = self._states.of(connection, trace_id, self._now_unix_nano)
+                state = self._states.of(connection, trace_id)
             if not state.add_identity(span_id, parent_id, hash((start, name))):
                 continue
             grown[trace_id] = state

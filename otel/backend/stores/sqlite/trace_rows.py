@@ -19,6 +19,7 @@ from otel.backend.stores.sqlite.span_reader import SpanReader
 SERVICE_COUNT = struct.Struct("<III")
 # Spans whose identities are remembered over all traces: about 10 MiB.
 MAX_REMEMBERED_SPANS = 40_000
+IDS_PER_QUERY = 500
 INT64_MAX = 2**63 - 1
 SUMMARY_COLUMNS = (
     "trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services, root_start, key"
@@ -102,7 +103,7 @@ class TraceState:
 
     def row(self) -> tuple[object, ...]:
         """Return the values of the trace's row, key last."""
-        services = b"".join(SERVICE_COUNT.pack(each, *counts) for each, counts in self.services.items())
+        services = b"".join([SERVICE_COUNT.pack(each, *counts) for each, counts in self.services.items()])
         return (
             self.trace_id,
             self.arrival,
@@ -135,17 +136,27 @@ class TraceStates:
         # Keys of traces that expired must not come again: the index may still name them.
         self._next_key = max(self._next_key, highest + 1, highest_indexed_key + 1)
 
-    def of(self, connection: sqlite3.Connection, trace_id: bytes, now_unix_nano: int) -> TraceState:
-        """Return a trace's state, read or new."""
+    def prepare(self, connection: sqlite3.Connection, trace_ids: Iterable[bytes], now_unix_nano: int) -> None:
+        """Make `of` know these traces: most are new, and one question for all costs less than one for each."""
+        unknown = [trace_id for trace_id in trace_ids if trace_id not in self._states]
+        stored: set[bytes] = set()
+        for begin in range(0, len(unknown), IDS_PER_QUERY):
+            part = unknown[begin : begin + IDS_PER_QUERY]
+            marks = ",".join("?" * len(part))
+            rows = connection.execute(f"SELECT trace_id FROM trace WHERE trace_id IN ({marks})", part)  # noqa: S608
+            stored.update([row[0] for row in rows])
+        for trace_id in unknown:
+            if trace_id not in stored:
+                self._states[trace_id] = TraceState(self._next_key, trace_id, now_unix_nano)
+                self._next_key += 1
+
+    def of(self, connection: sqlite3.Connection, trace_id: bytes) -> TraceState:
+        """Return the state of a trace that was prepared, reading it where it is stored."""
         state = self._states.get(trace_id)
         if state is not None:
             self._states.move_to_end(trace_id)
             return state
-        state = self._stored(connection, trace_id)
-        if state is None:
-            state = TraceState(self._next_key, trace_id, now_unix_nano)
-            self._next_key += 1
-        self._states[trace_id] = state
+        state = self._states[trace_id] = self._stored(connection, trace_id)
         self._remembered_spans += state.span_count
         return state
 
@@ -172,14 +183,12 @@ class TraceStates:
             _, state = self._states.popitem(last=False)
             self._remembered_spans -= state.span_count
 
-    def _stored(self, connection: sqlite3.Connection, trace_id: bytes) -> TraceState | None:
+    def _stored(self, connection: sqlite3.Connection, trace_id: bytes) -> TraceState:
         row = connection.execute(
             "SELECT key, arrival, min_start, max_end, span_count, error_count, root_start, root_operation_id, services"
             " FROM trace WHERE trace_id = ?",
             (trace_id,),
         ).fetchone()
-        if row is None:
-            return None
         state = TraceState(row[0], trace_id, row[1])
         state.min_start, state.max_end, state.span_count, state.error_count = row[2:6]
         state.min_start = state.min_start or INT64_MAX
