@@ -26,6 +26,7 @@ from otel.query.errors import (
 )
 from otel.query.http import JsonEndpoint, make_client
 from otel.query.metrics import MetricQuery
+from otel.query.older import older_search_params, summaries_of
 from otel.query.values import BackendStatus, LogPage, LogSearch, Operation, TraceSearch, TraceSummary
 from otel.query.wire import log_params, names_from, operations_from, padded_trace_id, search_params, summaries_from
 
@@ -179,17 +180,31 @@ class TraceQuery:
         self.close()
 
     def _summaries(self, search: TraceSearch) -> list[TraceSummary]:
-        params = search_params(search, self._clock())
-        return summaries_from(self._traces.get_known("/api/v3/trace-summaries", params))
+        answer = self._answer_or_none(self._traces, "/api/v3/trace-summaries", search_params(search, self._clock()))
+        return summaries_from(answer) if answer is not None else self._summaries_of_older(search)
+
+    def _summaries_of_older(self, search: TraceSearch) -> list[TraceSummary]:
+        """Search a Jaeger without trace summaries: service by service, as its storages do."""
+        found: list[TraceSummary] = []
+        for name in (name for name in self.services() if search.service_name in {"", name}):
+            of_service = replace(search, service_name=name)
+            # What it does not find is a 404 there, too.
+            answer = self._traces.get("/api/v3/traces", older_search_params(of_service, self._clock()))
+            found += summaries_of(traces_from_spans(_cleaned(_result(answer or {}))), of_service)
+        return found
 
     def _log_answer(self, params: dict[str, str]) -> dict[str, Any] | None:
-        try:
+        if self._logs is not self._traces:
             return self._logs.get("/api/lab/logs", params)
-        except UnreadableAnswerError:
-            # A single-page application answers every unknown path with its page.
-            if self._logs is self._traces:
-                return None
-            raise
+        return self._answer_or_none(self._logs, "/api/lab/logs", params)
+
+    @staticmethod
+    def _answer_or_none(endpoint: JsonEndpoint, path: str, params: dict[str, str]) -> dict[str, Any] | None:
+        """Ask for what not every engine has; None where it has not."""
+        try:
+            return endpoint.get(path, params)
+        except UnreadableAnswerError:  # a single-page application answers every unknown path with its page
+            return None
 
 
 def _result(answer: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,9 +21,22 @@ from otel.query import LogSearch, MalformedTraceIdError, QueryRefusedError, Trac
 EVER = TraceSearch(start_time_min_unix_nano=0, start_time_max_unix_nano=2_000_000_000_000_000_000)
 
 
-@pytest.fixture
-async def query() -> AsyncIterator[TraceQuery]:
-    """Serve the example trace from a backend on free ports."""
+# What Jaeger's sources after 2.20 no longer answer: its page asks for none of it, and no reader of ours may.
+DROPPED = re.compile(r"/api/(services(/.*)?|operations|traces)")
+
+
+class NewerJaeger(httpx.HTTPTransport):
+    """Answers 404 to what newer versions of Jaeger have dropped."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if DROPPED.fullmatch(request.url.path):
+            return httpx.Response(404, text="404 page not found")
+        return super().handle_request(request)
+
+
+@pytest.fixture(params=[httpx.HTTPTransport, NewerJaeger], ids=["as it is", "without what Jaeger dropped"])
+async def query(request: pytest.FixtureRequest) -> AsyncIterator[TraceQuery]:
+    """Serve the example trace from a backend on free ports, with and without the paths that Jaeger dropped."""
     trace, logs = example_trace()
     store = MemoryStore(now_unix_nano=lambda: trace.spans[0].end_time_unix_nano)
     async with Backend(store) as backend, httpx.AsyncClient() as client:
@@ -29,7 +44,7 @@ async def query() -> AsyncIterator[TraceQuery]:
         for signal, body in bodies.items():
             sent = await client.post(f"{backend.otlp_http_endpoint}/v1/{signal}", json=body)
             assert sent.status_code == 200, sent.text
-        with TraceQuery(backend.query_url) as made:
+        with TraceQuery(backend.query_url, transport=request.param()) as made:
             await asyncio.to_thread(
                 made.wait_for_trace, TRACE_ID, until=lambda seen: len(seen.spans) == len(trace.spans)
             )
@@ -127,3 +142,10 @@ async def test_a_refusal_is_the_backends_own_sentence(query: TraceQuery) -> None
 
 async def test_an_unknown_trace_is_none(query: TraceQuery) -> None:
     assert await asyncio.to_thread(query.trace, "1") is None
+
+
+def test_the_page_asks_for_nothing_that_jaeger_dropped() -> None:
+    script = (Path(__file__).resolve().parents[3] / "otel" / "viewer" / "api.js").read_text(encoding="utf-8")
+    paths = [path.partition("$")[0].rstrip("/") for path in re.findall(r"[\"`](?:\$\{base\})?(/api/[^\"`]*)", script)]
+    assert paths
+    assert [path for path in paths if DROPPED.fullmatch(path)] == []
