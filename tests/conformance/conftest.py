@@ -43,6 +43,8 @@ def stored(engine: Engine) -> Stored:
 def only_what_the_engine_promises(request: pytest.FixtureRequest, engine: Engine) -> None:
     if request.node.get_closest_marker("ours") and not engine.is_ours:
         pytest.skip("only our own backend promises this")
+    if request.node.get_closest_marker("dropped_after_2_20") and not engine.has_dropped_paths:
+        pytest.skip("this Jaeger is newer than 2.20 and has dropped it")
 
 
 class _backend:  # noqa: N801  # reads as a function where it is used

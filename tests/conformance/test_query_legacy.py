@@ -56,6 +56,7 @@ def test_a_failed_legacy_span_has_the_tags_that_the_ui_reads(engine: Engine, sto
     assert (tags["error"], tags["otel.status_code"], tags["otel.status_description"]) == (True, "ERROR", "no such user")
 
 
+@pytest.mark.dropped_after_2_20
 def test_legacy_services_and_operations(engine: Engine, stored: Stored) -> None:
     services = engine.json("/api/services")
     check(services, envelope([str]))
@@ -67,6 +68,7 @@ def test_legacy_services_and_operations(engine: Engine, stored: Stored) -> None:
     assert engine.get("/api/operations").status_code == 400
 
 
+@pytest.mark.dropped_after_2_20
 def test_a_legacy_search(engine: Engine, stored: Stored) -> None:
     window = {"start": str(stored.start // 1000 - 1000), "end": str(stored.start // 1000 + 1_000_000)}
     answer = engine.json("/api/traces", service=stored.client, **window)
@@ -79,12 +81,14 @@ def test_a_legacy_search(engine: Engine, stored: Stored) -> None:
     assert engine.json("/api/traces", service="nobody", **window)["data"] == []
 
 
+@pytest.mark.dropped_after_2_20
 def test_a_legacy_search_by_trace_id_tells_what_is_missing(engine: Engine, stored: Stored) -> None:
     answer = engine.client.get(f"/api/traces?traceID={stored.trace}&traceID={'9' * 32}").json()
     assert [each["traceID"] for each in answer["data"]] == [stored.trace]
     assert answer["errors"][0]["msg"] == "trace not found"
 
 
+@pytest.mark.dropped_after_2_20
 @pytest.mark.parametrize(
     "parameters",
     [
