@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,20 +86,15 @@ class Cluster:
     @contextmanager
     def started(self) -> Iterator[None]:
         """Everything started and serving, stores first; all of it ended with the block."""
+        kafka, nodes, jaegers = self.all_of("kafka"), self.all_of("cassandra"), self.all_of("jaeger")
         with ExitStack() as closing:
-            for kind in ("kafka", "cassandra"):
-                for process in self.all_of(kind):
-                    closing.callback(process.kill)
-                    process.start()
-            for kind in ("kafka", "cassandra"):
-                for process in self.all_of(kind):
-                    process.wait_until_ready()
+            for process in self.processes.values():
+                closing.callback(process.kill)
+            _start([*kafka, nodes[0]])
             self._make_topics()
-            # One Jaeger makes the tables; two at once would each make them.
-            for process in [*self.all_of("jaeger"), *self.all_of("gateway"), *self.all_of("agent")]:
-                closing.callback(process.stop)
-                process.start()
-                process.wait_until_ready()
+            self._make_tables()
+            _start(nodes[1:])
+            _start([*jaegers, *self.all_of("gateway"), *self.all_of("agent")])
             yield
 
     def gateway(self, name: str, index: int, **environ: str) -> EngineProcess:
@@ -123,11 +118,17 @@ class Cluster:
         words = [str(self.engines.collector), f"--config={FILES / f'{file}.yaml'}"]
         return EngineProcess(name, host, words, self._environ | told | environ, folder, _healthy(host))
 
-    def _jaeger(self, index: int) -> EngineProcess:
+    def _jaeger(self, index: int, **environ: str) -> EngineProcess:
         name, host = f"jaeger-{index}", self.network.host(4, index)
-        told = {"JAEGER_HOST": host, "CASSANDRA_SERVERS": f"[{', '.join(self.network.nodes)}]"}
+        told = {
+            "JAEGER_HOST": host,
+            "CASSANDRA_TIMEOUT": "60s",
+            "CASSANDRA_SERVERS": f"[{', '.join(self.network.nodes)}]",
+        }
         words = [str(self.engines.jaeger), f"--config={FILES / 'jaeger.yaml'}"]
-        return EngineProcess(name, host, words, self._environ | told, self.folder / name, _healthy(host))
+        return EngineProcess(
+            name, host, words, self._environ | told | environ, self.folder / name, _healthy(host, "/status")
+        )
 
     def _broker(self, index: int) -> EngineProcess:
         name, host = f"kafka-{index}", self.network.brokers[index - 1]
@@ -170,6 +171,14 @@ class Cluster:
         said = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
         return f"java {' '.join(HEAP)} {said} -cp {folder}/* {main}"
 
+    def _make_tables(self) -> None:
+        """Let a Jaeger make its tables while there is one node: with more its driver waits a minute after each."""
+        maker = self._jaeger(9, CASSANDRA_CONSISTENCY="LOCAL_ONE")
+        try:
+            _start([maker])
+        finally:
+            maker.stop()
+
     def _make_topics(self) -> None:
         for topic in ("otlp_spans", "otlp_logs"):
             self._tool("org.apache.kafka.tools.TopicCommand", "--create", "--if-not-exists", "--topic", topic,
@@ -183,15 +192,23 @@ class Cluster:
         return ran.stdout
 
 
+def _start(processes: Sequence[EngineProcess]) -> None:
+    """Start them all, then wait for each."""
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.wait_until_ready()
+
+
 def _token(index: int) -> int:
     """Where a node's share of the ring begins: equal shares."""
     return -(2**63) + (index - 1) * 2**64 // NODES + 1
 
 
-def _healthy(host: str) -> Callable[[], bool]:
+def _healthy(host: str, path: str = "/") -> Callable[[], bool]:
     def is_ready() -> bool:
         try:
-            with urllib.request.urlopen(f"http://{host}:{HEALTH_PORT}/", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://{host}:{HEALTH_PORT}{path}", timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
