@@ -55,10 +55,26 @@ def results_json(results: Sequence[Result], *, is_short: bool) -> str:
     return json.dumps({"form": "short" if is_short else "long", "experiments": told}, ensure_ascii=False, indent=2)
 
 
-def document(results: Sequence[Result]) -> str:
-    """The page of a run: for each experiment what a test compares with the code, and the figures of this run."""
+def document(results: Sequence[Result], page_before: str = "") -> str:
+    """The page of a run: for each experiment what a test compares with the code, and the figures of this run.
+
+    What `page_before` has of a long soak stays.
+    """
     whole = f"The run of this page took {duration_text(sum(result.duration_s for result in results))}.\n\n"
-    return INTRODUCTION + whole + "\n".join(_section(result) for result in results) + LIMITS
+    return (
+        INTRODUCTION + whole + "\n".join(_section(result) for result in results) + _long_soak_in(page_before) + LIMITS
+    )
+
+
+def with_long_soak(page: str, result: Result) -> str:
+    """The page with the figures of a soak that was longer than its own run's, in place of another such."""
+    before, _, _ = page.replace(_long_soak_in(page), "").partition(LIMITS_HEADING)
+    return f"{before.rstrip()}\n{LONG_SOAK_HEADING}{_run(result)}{LIMITS}"
+
+
+def _long_soak_in(page: str) -> str:
+    _, heading, rest = page.partition(LONG_SOAK_HEADING)
+    return heading + rest.partition(LIMITS_HEADING)[0]
 
 
 def described(experiment: Experiment) -> str:
@@ -77,9 +93,13 @@ def sentence(text: str) -> str:
 
 
 def _section(result: Result) -> str:
+    return f"{described(result.experiment)}\n{_run(result)}"
+
+
+def _run(result: Result) -> str:
     rows = "".join(f"| {count.name} | {_figure(count)} | {_mark(count.held)} |\n" for count in result.counts)
     verdict = "held" if result.held else f"**not held**{f': {result.error}' if result.error else ''}"
-    return f"{described(result.experiment)}\nThis run: {verdict}, in {result.duration_s:.0f} s.\n\n" + (
+    return f"This run: {verdict}, in {result.duration_s:.0f} s.\n\n" + (
         f"| counted | | held |\n|---|---|---|\n{rows}" if rows else ""
     )
 
@@ -111,9 +131,16 @@ A promise whose protection was never seen missing proves nothing, so each says h
 test compares promises and harms with the code; the figures are those of one run.
 
 """
-LIMITS: Final = """
-## What does not hold, or was not tried
+LONG_SOAK_HEADING: Final = """
+## The long soak
 
+`./lab chaos soak --minutes 30 --write` made this part of the page: the experiment above, for longer.
+
+"""
+LIMITS_HEADING: Final = """
+## What does not hold, or was not tried
+"""
+LIMITS: Final = f"""{LIMITS_HEADING}
 - A caller who does not wait for one answer before the next call can hit the moment between a server's stop and the
   arrival of its GOAWAY: less than a millisecond on one machine. Such a call reads CANCELLED; our clients repeat it.
 - A call whose answer died with its server may be served twice, once more by the server that the retry went to.

@@ -14,7 +14,7 @@ from clients.output import console, note
 from clients.word_completion import one_of
 from tracelab.chaos.all_experiments import EXPERIMENTS, run_experiments
 from tracelab.chaos.experiment import Experiment
-from tracelab.chaos.report import document, print_results, results_json
+from tracelab.chaos.report import document, print_results, results_json, with_long_soak
 from tracelab.commands.options import JsonFlag
 from tracelab.stack.command_lines import ROOT
 
@@ -31,7 +31,9 @@ def chaos(
         typer.Argument(metavar="EXPERIMENT", autocompletion=one_of(*BY_SLUG), help="Which; default: all of them."),
     ] = None,
     is_short: Annotated[bool, typer.Option("--short", help="The form that takes seconds, for CI.")] = False,
-    is_written: Annotated[bool, typer.Option("--write", help="Write docs/reliability.md from this run.")] = False,
+    is_written: Annotated[
+        bool, typer.Option("--write", help="Write docs/reliability.md from this run, or a long soak into it.")
+    ] = False,
     minutes: Annotated[
         float, typer.Option("--minutes", metavar="N", min=0.0, max=1440, help="How long soak goes on; alone with it.")
     ] = 0.0,
@@ -45,7 +47,7 @@ def chaos(
     lab chaos restart overload   some of them
     lab chaos soak --minutes 30  steady load, and what grows under it
     """
-    if is_written and (names or is_short):
+    if is_written and (is_short or (names and not minutes)):
         raise WrongUsageError("--write takes the long form of every experiment", "leave out the names and --short")
     if minutes and names != ["soak"]:
         raise WrongUsageError("--minutes is for soak alone", "./lab chaos soak --minutes 30")
@@ -63,7 +65,9 @@ def chaos(
     else:
         print_results(console(), results)
     if is_written:
-        DOCUMENT.write_text(document(results), encoding="utf-8")
+        page = DOCUMENT.read_text(encoding="utf-8")
+        page = with_long_soak(page, results[0]) if minutes else document(results, page)
+        DOCUMENT.write_text(page, encoding="utf-8")
         note(f"wrote docs/{DOCUMENT.name}")
     broken = [result.experiment.slug for result in results if not result.held]
     if broken:

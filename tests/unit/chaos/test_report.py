@@ -13,7 +13,7 @@ from rich.console import Console
 from tracelab.chaos.all_experiments import EXPERIMENTS
 from tracelab.chaos.bench import Bench
 from tracelab.chaos.experiment import Count, Experiment, Result, at_least, at_most, equal
-from tracelab.chaos.report import described, document, print_results, results_json
+from tracelab.chaos.report import described, document, print_results, results_json, with_long_soak
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 
@@ -84,6 +84,20 @@ def test_the_page_of_a_run_says_what_did_not_hold() -> None:
     page = document([Result(EXPERIMENT, (), 1.0, "waited 30 s for user to serve")])
     assert described(EXPERIMENT) in page
     assert "This run: **not held**: waited 30 s for user to serve, in 1 s." in page
+
+
+def test_a_long_soak_takes_the_place_of_the_one_before_and_stays_when_the_page_is_made_anew() -> None:
+    def soaked(count: int) -> Result:
+        return Result(EXPERIMENT, (Count("calls sent", count),), 1_800.0)
+
+    short = Result(EXPERIMENT, COUNTS, 12.3)
+    page = document([short])
+    once, twice = with_long_soak(page, soaked(1)), with_long_soak(with_long_soak(page, soaked(1)), soaked(2))
+    assert [text.count("## The long soak") for text in (page, once, twice)] == [0, 1, 1]
+    assert ["| calls sent | 1 |" in text for text in (once, twice)] == [True, False]
+    assert "| calls sent | 2 |" in twice
+    assert document([short], twice) == twice
+    assert document([short], page) == page
 
 
 def test_the_page_has_each_promise_with_its_harm_and_how_it_was_broken_as_the_code_has_them() -> None:
