@@ -143,6 +143,8 @@ LIMITS_HEADING: Final = """
 LIMITS: Final = f"""{LIMITS_HEADING}
 - A caller who does not wait for one answer before the next call can hit the moment between a server's stop and the
   arrival of its GOAWAY: less than a millisecond on one machine. Such a call reads CANCELLED; our clients repeat it.
+- What has reached a machine that lets no thread of gRPC's read it for the 150 ms of quiet before a stop, while the
+  service itself runs, is not seen by the service either, and reads CANCELLED.
 - A call whose answer died with its server may be served twice, once more by the server that the retry went to.
 - A request of 16 MiB that holds nothing but empty spans takes the backend seconds and more than a gigabyte to parse
   before it is refused.
