@@ -151,6 +151,8 @@ def _string_tag(key: str, value: str) -> Json:
 
 def _typed(value: AnyValue) -> tuple[str, object]:
     form = value.WhichOneof("value")
+    if form == "string_value":
+        return "string", value.string_value
     if form == "bool_value":
         return "bool", value.bool_value
     if form == "int_value":

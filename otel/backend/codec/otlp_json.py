@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from otel.backend.errors import MalformedTelemetryError
 
@@ -46,6 +47,8 @@ UNSIGNED = {
     FieldDescriptor.TYPE_FIXED32,
     FieldDescriptor.TYPE_FIXED64,
 }
+# What `_pair` knows of; a KeyValue of a later OTLP may have more, and is then written field by field.
+PAIR_FIELDS = {"key", "value", "key_strindex"}
 # Past this a message cannot nest: AnyValue may hold AnyValues, and a hostile body must not end the stack.
 MAX_DEPTH = 64
 
@@ -83,7 +86,8 @@ def _writer(field: FieldDescriptor) -> Callable[[Any], Any]:
 
 def _scalar_writer(field: FieldDescriptor) -> Callable[[Any], Any]:
     if field.type == FieldDescriptor.TYPE_MESSAGE:
-        return to_json
+        is_pair = {each.name for each in field.message_type.fields} == PAIR_FIELDS
+        return _pair if is_pair else to_json
     if field.type == FieldDescriptor.TYPE_BYTES:
         return bytes.hex if field.name in HEX_FIELDS else _base64
     if field.type in INTEGERS_64:
@@ -91,6 +95,17 @@ def _scalar_writer(field: FieldDescriptor) -> Callable[[Any], Any]:
     if field.type in (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT):
         return _number
     return lambda value: value
+
+
+def _pair(pair: KeyValue) -> Json:
+    """Write an attribute: most of a trace is attributes, and most of them are a key with a text or a number."""
+    key, value = pair.key, pair.value
+    form = value.WhichOneof("value") if key and not pair.key_strindex else None
+    if form == "string_value":
+        return {"key": key, "value": {"stringValue": value.string_value}}
+    if form == "int_value":
+        return {"key": key, "value": {"intValue": str(value.int_value)}}
+    return to_json(pair)
 
 
 def _base64(value: bytes) -> str:
