@@ -8,7 +8,9 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -60,8 +62,9 @@ def _warm(cluster: Cluster) -> None:
         for agent in cluster.all_of("agent"):
             trace_id = id_in_share(KEEP_PERCENT)
             with grpc.insecure_channel(f"{agent.address}:{OTLP_PORT}") as channel:
-                channel.unary_unary(EXPORT)(batch(trace_id), timeout=30)
-            eventually(lambda trace_id=trace_id: query.trace(trace_id.hex()), within_s=120)
+                export: Any = channel.unary_unary(EXPORT)  # of bytes, as it has no serializers
+                export(batch(trace_id), timeout=30)
+            eventually(partial(query.trace, trace_id.hex()), within_s=120)
 
 
 @pytest.fixture(scope="session")
