@@ -85,7 +85,7 @@ def _writer(field: FieldDescriptor) -> Callable[[Any], Any]:
 
 
 def _scalar_writer(field: FieldDescriptor) -> Callable[[Any], Any]:
-    if field.type == FieldDescriptor.TYPE_MESSAGE:
+    if field.message_type is not None:
         is_pair = {each.name for each in field.message_type.fields} == PAIR_FIELDS
         return _pair if is_pair else to_json
     if field.type == FieldDescriptor.TYPE_BYTES:
