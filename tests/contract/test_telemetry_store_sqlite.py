@@ -16,7 +16,17 @@ from structlog.testing import capture_logs
 from otel.backend.errors import StoreFullError, StoreRefusedError
 from otel.backend.ports import LogSearch, Retention, TelemetryStore, TraceSearch
 from otel.backend.stores.memory import MemoryStore
-from otel.backend.stores.sqlite import database, log_rows, names, segment_list, trace_rows
+from otel.backend.stores.sqlite import (
+    block_writer,
+    compression,
+    database,
+    log_rows,
+    names,
+    search,
+    segment_list,
+    segments,
+    trace_rows,
+)
 from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.measurements import number_point, resource_metrics, sum_metric
 from tests.contract.older_store import as_version_2_left_it
@@ -28,9 +38,19 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "folder" / "store.sqlite"
 
 
-@pytest.fixture
-def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["few spans", "common attributes"])
+def small_segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments that a few spans fill; then blocks that they fill, too, and an index that works in bulk."""
     monkeypatch.setattr(segment_list, "SPANS_PER_SEGMENT", 4)
+    if request.param == "common attributes":
+        monkeypatch.setattr(segment_list, "SPANS_PER_SEGMENT", 9)
+        monkeypatch.setattr(segments, "COMMON_SPANS", 2)
+        monkeypatch.setattr(segments, "MAX_COMMON", 5)
+        monkeypatch.setattr(block_writer, "SPANS_PER_BLOCK", 2)
+        monkeypatch.setattr(search, "FEW_SPANS", 0)
+        monkeypatch.setattr(search, "SPANS_PER_STEP", 2)
+        monkeypatch.setattr(compression, "FIRST_DICTIONARY_BYTES", 300)
+        monkeypatch.setattr(compression, "BYTES_PER_DICTIONARY", 600)
 
 
 def found(store: TelemetryStore, **search: object) -> list[int]:
@@ -393,6 +413,27 @@ def test_expired_segments_and_dictionaries_leave_the_file(path: Path) -> None:
     count = store._database.writer.execute("SELECT count(*) FROM span_segment").fetchone()[0]
     assert count < 32
     assert store.statistics().log_count == 60
+    store.close()
+
+
+def test_spans_are_found_beside_blocks_that_have_gone(path: Path) -> None:
+    now = [T0]
+    store = SqliteStore(path, Retention(max_age_s=60), lambda: now[0])
+    filled(store, range(1, 2))
+    now[0] += 50 * SECOND
+    filled(store, range(2, 3))
+    store.write([resource_spans("order", [span(1, 7, 1, name="late")])], [])
+    filled(store, range(3, 5))
+    now[0] += 20 * SECOND
+    assert store.expire() == 1
+    blocks = "SELECT id FROM span_block ORDER BY id"
+    assert [row[0] for row in store._database.writer.execute(blocks)] == [2, 4, 5]
+    for _ in range(2):
+        assert [found(store, attributes={"n": str(number)}) for number in range(1, 6)] == [[], [2], [3], [4], []]
+        store.close()
+        store = SqliteStore(path, Retention(max_age_s=60), lambda: now[0])
+    filled(store, range(5, 6))
+    assert [found(store, attributes={"n": str(number)}) for number in (4, 5)] == [[4], [5]]
     store.close()
 
 

@@ -49,6 +49,15 @@ class Block:
         resource_id, scope_id = self.origins[bisect_right(self.run_ends, position)]
         return resource_id, scope_id, self.bodies[begin : begin + self.sizes[position]]
 
+    def spans(self) -> Iterator[tuple[int, int, bytes]]:
+        """Yield every span."""
+        end = position = 0
+        for (resource_id, scope_id), run_end in zip(self.origins, self.run_ends, strict=True):
+            for size in self.sizes[position:run_end]:
+                begin, end = end, end + size
+                yield resource_id, scope_id, self.bodies[begin:end]
+            position = run_end
+
     def spans_of(self, trace_key: int) -> Iterator[tuple[int, int, bytes]]:
         """Yield the spans of one trace."""
         above, position = trace_key - self.lowest_key, -1

@@ -56,7 +56,9 @@ class SegmentList:
             self._publish()
         elif not len(self._open):
             self._open.first_block_id = block_id
-        self._open.begin_block()
+        # Blocks that have gone, or were never committed, are empty ones to the segment.
+        while self._open.last_block_id < block_id:
+            self._open.begin_block()
         return self._open
 
     def seal_full(self, connection: sqlite3.Connection) -> list[SealedSegment]:

@@ -23,8 +23,7 @@ def index_again(
     """Index the spans of every block past one, as when they were written."""
     for block_id, block in reader.blocks_after(connection, after_block_id):
         segment = segments.begin_block(block_id)
-        for position in range(block.span_count):
-            resource_id, scope_id, body = block.span(position)
+        for position, (resource_id, scope_id, body) in enumerate(block.spans()):
             (span,) = spans_in(as_spans_field(body))
             operation_id = names.known_operation_id(
                 reader.service(connection, resource_id), span.name.decode("utf-8"), span.kind

@@ -34,7 +34,7 @@ from otel.backend.stores.sqlite.calls import calls_in
 from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.database import Database
 from otel.backend.stores.sqlite.expiry import Expired, expire_before, next_horizon
-from otel.backend.stores.sqlite.log_rows import int64, page_of_logs, write_logs
+from otel.backend.stores.sqlite.log_rows import page_of_logs, write_logs
 from otel.backend.stores.sqlite.metric_rows import SeriesTable, last_points_of, points_of, write_metrics
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.older_pieces import OlderPieces
@@ -155,7 +155,9 @@ class SqliteStore:
 
     def calls(self, start_min_unix_nano: int, end_max_unix_nano: int) -> list[CallCount]:
         """Count parent and child services."""
-        return self._database.read(lambda connection: self._calls(connection, start_min_unix_nano, end_max_unix_nano))
+        return self._database.read(
+            lambda connection: calls_in(connection, start_min_unix_nano, end_max_unix_nano, self._spans)
+        )
 
     def measures(
         self, services: frozenset[str], kinds: frozenset[int], start_min_unix_nano: int, start_max_unix_nano: int
@@ -282,9 +284,3 @@ class SqliteStore:
             )
             found += [summary_of(row, self._names) for row in rows]
         return sorted(found, key=lambda summary: (-summary.min_start_unix_nano, summary.trace_id))
-
-    def _calls(self, connection: sqlite3.Connection, start_min: int, end_max: int) -> list[CallCount]:
-        keys = connection.execute(
-            "SELECT key FROM trace WHERE min_start > ? AND max_end < ? ORDER BY key", (int64(start_min), int64(end_max))
-        )
-        return calls_in(connection, [row[0] for row in keys], self._spans)
