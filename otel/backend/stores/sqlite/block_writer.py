@@ -7,8 +7,8 @@ import sqlite3
 from otel.backend.stores.sqlite.block import BYTES_PER_BLOCK, SPANS_PER_BLOCK, write_block
 from otel.backend.stores.sqlite.compression import Compression
 
-# A packed block that nearly fills a page of the file costs one page to read, and wastes little of it.
-PACKED_BYTES = 7_600
+# Two packed blocks nearly fill a page of the file: reading one costs one page, and little of the page is wasted.
+PACKED_BYTES = 3_750
 # So many of a block's last spans may teach a dictionary.
 SAMPLED_SPANS = 4
 
