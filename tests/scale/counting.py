@@ -57,12 +57,14 @@ def is_kept_by_rule(call: Call) -> bool:
     return call.is_error or not call.ended_as_meant or is_in_share(call.trace_id, KEEP_PERCENT)
 
 
-def stored_when_settled(query: TraceQuery, calls: Sequence[Call], expected_spans: Mapping[bool, int] | None) -> Stored:
+def stored_when_settled(
+    query: TraceQuery, calls: Sequence[Call], expected_spans: Mapping[bool, int] | None, bound_s: float = SETTLE_BOUND_S
+) -> Stored:
     """Ask until every trace that the rule keeps is there or the bound is over, then ask for everything once more.
 
     `expected_spans` has the spans of a call by whether it was meant to fail; where known, so many must be there.
     """
-    pending, until_s = [call for call in calls if is_kept_by_rule(call)], time.monotonic() + SETTLE_BOUND_S
+    pending, until_s = [call for call in calls if is_kept_by_rule(call)], time.monotonic() + bound_s
     while pending and time.monotonic() < until_s:
         found = ask(query, pending)
         pending = [
@@ -77,13 +79,11 @@ def stored_when_settled(query: TraceQuery, calls: Sequence[Call], expected_spans
 def ask(query: TraceQuery, calls: Sequence[Call]) -> Stored:
     """Ask for every trace of these calls."""
     with ThreadPoolExecutor(READERS) as pool:
-        traces = dict(
-            zip((call.trace_id for call in calls), pool.map(lambda it: _trace(query, it), calls), strict=True)
-        )
-    found = {trace_id: trace for trace_id, trace in traces.items() if trace is not None}
+        answers = pool.map(lambda call: _trace(query, call), calls)
+        found = {call: trace for call, trace in zip(calls, answers, strict=True) if trace is not None}
     return Stored(
-        {trace_id: len({span.span_id for span in trace.spans}) for trace_id, trace in found.items()},
-        frozenset(trace_id for trace_id, trace in found.items() if _has_hole(trace)),
+        {call.trace_id: len({span.span_id for span in trace.spans}) for call, trace in found.items()},
+        frozenset(call.trace_id for call, trace in found.items() if _has_hole(trace, call)),
     )
 
 
@@ -94,10 +94,10 @@ def _trace(query: TraceQuery, call: Call) -> Trace | None:
         return query.trace(call.trace_id.hex())
 
 
-def _has_hole(trace: Trace) -> bool:
-    """Whether a span's parent is missing; the one that comes from the caller has its parent there, unsent."""
-    ids = {span.span_id for span in trace.spans}
-    return sum(span.parent_span_id not in ids for span in trace.spans) != 1
+def _has_hole(trace: Trace, call: Call) -> bool:
+    """Whether a span's parent is missing, other than the caller's."""
+    ids = {call.span_id, *(span.span_id for span in trace.spans)}
+    return any(span.parent_span_id not in ids for span in trace.spans)
 
 
 def counters(processes: Iterable[EngineProcess]) -> Counter[str]:

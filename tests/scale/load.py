@@ -41,9 +41,10 @@ BALANCING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: its trace, whether it was meant to fail, how it ended, and how long its caller waited."""
+    """One call: its trace, the caller's span in it, which nobody sends, and how it ended after how long."""
 
     trace_id: bytes
+    span_id: str
     is_error: bool
     code: str
     duration_s: float
@@ -115,11 +116,12 @@ async def call_reports(
 
 async def _call(stub: report_pb2_grpc.ReportServiceAsyncStub, user_id: str, trace_id: bytes, *, is_error: bool) -> Call:
     request = report_pb2.GetUserReportRequest(user_id=NOBODY if is_error else user_id)
-    metadata = (("traceparent", f"00-{trace_id.hex()}-{secrets.token_hex(8)}-01"),)
+    span_id = secrets.token_hex(8)
+    metadata = (("traceparent", f"00-{trace_id.hex()}-{span_id}-01"),)
     begun_s = time.perf_counter()
     try:
         await stub.GetUserReport(request, timeout=TIMEOUT_S, metadata=metadata)
         code = "OK"
     except grpc.aio.AioRpcError as error:
         code = error.code().name
-    return Call(trace_id, is_error, code, time.perf_counter() - begun_s)
+    return Call(trace_id, span_id, is_error, code, time.perf_counter() - begun_s)

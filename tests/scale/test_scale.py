@@ -21,7 +21,15 @@ from clients.discovery.defaults import SERVICES
 from otel.query import TraceQuery
 from tests.polling import eventually
 from tests.scale.cluster import ROOT, Cluster
-from tests.scale.counting import KEEP_PERCENT, Stored, ask, counters, is_kept_by_rule, stored_when_settled
+from tests.scale.counting import (
+    KEEP_PERCENT,
+    SETTLE_BOUND_S,
+    Stored,
+    ask,
+    counters,
+    is_kept_by_rule,
+    stored_when_settled,
+)
 from tests.scale.load import Load, call_reports
 from tests.scale.replicas import Replicas
 from tests.scale.told import Told
@@ -33,6 +41,7 @@ pytestmark = pytest.mark.timeout(1_800)
 TRACE_COUNT: Final = int(os.environ.get("SCALE_TRACES", "2000"))
 KILL_TRACE_COUNT: Final = int(os.environ.get("SCALE_KILL_TRACES", "400"))
 DEMO_BOUND_S: Final = 180
+LOSS_BOUND_S: Final = 45.0  # where something is lost for good, all that is to come has come by then
 _spans_of_a_call: dict[bool, int] = {}
 
 
@@ -62,6 +71,8 @@ def test_the_demo_ends_with_its_full_proof(cluster: Cluster, folder: Path, told:
 def test_each_span_is_stored_or_sampled_out_by_the_rule(
     cluster: Cluster, replicas: Replicas, user_id: str, query: TraceQuery, told: Told
 ) -> None:
+    warming = Load()  # first calls connect, and may be tried twice
+    asyncio.run(call_reports(replicas.addresses("report"), user_id, 40, warming))
     calibration = Load()
     asyncio.run(call_reports(replicas.addresses("report"), user_id, 20, calibration, percent_of_share=KEEP_PERCENT))
     known = stored_when_settled(query, calibration.calls, None)
@@ -101,7 +112,7 @@ def test_each_span_is_stored_or_sampled_out_by_the_rule(
 def test_a_killed_service_replica_costs_no_call_and_only_the_spans_it_had_not_sent(
     cluster: Cluster, replicas: Replicas, user_id: str, query: TraceQuery, told: Told
 ) -> None:
-    load, stored = under_load(replicas, user_id, query, lambda: replicas["report-1"].kill())
+    load, stored = under_load(replicas, user_id, query, replicas["report-1"].kill, bound_s=LOSS_BOUND_S)
     replicas["report-1"].start()
     replicas["report-1"].wait_until_ready()
     told.counted(
@@ -123,7 +134,7 @@ def test_a_killed_jaeger_costs_no_span(
 def test_a_killed_gateway_costs_what_it_had_in_decision_and_a_replay_brings_it_back(
     cluster: Cluster, replicas: Replicas, user_id: str, query: TraceQuery, told: Told
 ) -> None:
-    load, stored = under_load(replicas, user_id, query, cluster["gateway-1"].kill)
+    load, stored = under_load(replicas, user_id, query, cluster["gateway-1"].kill, bound_s=LOSS_BOUND_S)
     lost = stored.missing(load.calls)
     told.counted(
         "a gateway killed",
@@ -166,6 +177,7 @@ def under_load(
     query: TraceQuery,
     harm: Callable[[], None],
     after: Callable[[], None] = lambda: None,
+    bound_s: float = SETTLE_BOUND_S,
 ) -> tuple[Load, Stored]:
     """Do the harm when a third of the calls has ended, what comes after it at two thirds; give what was stored."""
     load = Load()
@@ -179,7 +191,7 @@ def under_load(
                 await asyncio.to_thread(act)
 
     asyncio.run(run())
-    return load, stored_when_settled(query, load.calls, _spans_of_a_call or None)
+    return load, stored_when_settled(query, load.calls, _spans_of_a_call or None, bound_s)
 
 
 def calls_counted(load: Load) -> tuple[Count, ...]:
