@@ -116,6 +116,11 @@ def test_span_metrics_are_made_before_the_decision() -> None:
     assert "tail_sampling" not in counted["processors"]
 
 
+def test_the_demo_can_search_for_its_session_in_jaeger() -> None:
+    cassandra = load("jaeger.yaml")["extensions"]["jaeger_storage"]["backends"]["lab"]["cassandra"]
+    assert "session.id" in cassandra["index"]["tag_whitelist"].split(",")
+
+
 def test_jaeger_says_that_it_has_a_span_only_when_cassandra_does() -> None:
     config = load("jaeger.yaml")
     assert "batch" not in config["service"]["pipelines"]["traces"]["processors"]
