@@ -42,12 +42,20 @@ class EngineProcess:
             )  # fmt: skip
 
     def wait_until_ready(self) -> None:
-        """Wait until it serves; AssertionError with its last words if it ends or does not."""
+        """Wait until it serves; AssertionError with its last words if it does not.
+
+        One that ends meanwhile is started again, as its container would be: some give up too early on others.
+        """
+
+        def serves() -> bool:
+            if not self.is_running:
+                self.start()
+            return self.is_ready()
+
         try:
-            eventually(lambda: not self.is_running or self.is_ready(), within_s=START_BOUND_S)
+            eventually(serves, within_s=START_BOUND_S)
         except AssertionError:
             raise AssertionError(f"{self.name} does not serve: {self.last_words()}") from None
-        assert self.is_running, f"{self.name} ended: {self.last_words()}"
 
     @property
     def is_running(self) -> bool:
