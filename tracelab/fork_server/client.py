@@ -64,9 +64,9 @@ class ForkedProcess:
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
-        if self.poll() is None:
+        if self.poll() is None and (pid := self.pid):  # 0 would be all of our own group
             with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+                os.kill(pid, number)
 
     def kill(self) -> None:
         """End it now."""
@@ -74,7 +74,7 @@ class ForkedProcess:
 
 
 class ForkServer:
-    """The fork server of this process, from any thread. It ends with this process, or by `close`."""
+    """The fork server of this process, from any thread; one waits for another's wait. Ends with us, or by `close`."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._shared = _shared(environ)
@@ -111,11 +111,12 @@ class ForkServer:
         """Start a process; does not wait for it."""
         request = {"module": words[3], "words": list(words), "environ": dict(environ), "stderr": str(stderr_file)}
         assert self._process.stdin is not None
-        with self._lock, suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-        self._requests += 1
-        return ForkedProcess(self, words, self._requests - 1)
+        with self._lock:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+            self._requests += 1
+            return ForkedProcess(self, words, self._requests - 1)
 
     def pid_of(self, request: int) -> int:
         """Wait for the pid that a request came to; 0 where it came to none."""

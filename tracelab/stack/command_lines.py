@@ -17,7 +17,7 @@ from tracelab.stack.errors import HostError
 from tracelab.stack.options import StackOptions
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SCHEDULE_DELAY_MS: Final = "200"  # short enough to watch, long enough to batch
+SCHEDULE_DELAY_MS: Final = "100"  # short enough to watch, long enough to batch
 # A minute, the SDK's own, is too long to watch; a series costs the store 100 bytes each time.
 METRIC_INTERVAL_MS: Final = "10000"
 

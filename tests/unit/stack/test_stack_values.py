@@ -32,7 +32,7 @@ def test_each_process_is_told_where_the_others_are(tmp_path: Path) -> None:
         "REPORT_ADDRESS": "elsewhere:9",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
-        "OTEL_BLRP_SCHEDULE_DELAY": "200",
+        "OTEL_BLRP_SCHEDULE_DELAY": "100",
         "HOME": "/h",
     }
     assert wanted.items() <= made.items()
