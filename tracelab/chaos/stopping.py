@@ -19,20 +19,8 @@ async def restart_the_only_server(bench: Bench) -> tuple[Count, ...]:
     total = Totals()
     for caller_count in bench.pick((1, 20, 100), (20,)):
         server = await bench.service("user", label=f"only-{caller_count}")
-        async with callers([server.address], caller_count) as tally:
-            await tally.wait_for_answers(ANSWERS_BETWEEN)
-            for _ in range(bench.pick(7, 2)):
-                await bench.stop(server)
-                await bench.restart(server)
-                await tally.wait_for_answers(ANSWERS_BETWEEN)
-        await bench.stop(server)
-        total.add(tally, server)
-    return (
-        *total.of_calls(),
-        equal("ended CANCELLED", total.codes["CANCELLED"], 0),
-        equal("ended otherwise than OK or UNAVAILABLE", total.unclear_count, 0),
-        *total.of_answers(),
-    )
+        await _restart_under_callers(bench, server, caller_count, bench.pick(7, 2), total)
+    return total.of_restarts()
 
 
 async def restart_a_server_that_was_held_up(bench: Bench) -> tuple[Count, ...]:
@@ -40,20 +28,21 @@ async def restart_a_server_that_was_held_up(bench: Bench) -> tuple[Count, ...]:
     total = Totals()
     for api in ("aio", "sync"):
         server = await bench.service("user", "--api", api, label=f"held-up-{api}")
-        async with callers([server.address], 20) as tally:
+        await _restart_under_callers(bench, server, 20, bench.pick(3, 2), total, held_up_s=HELD_UP_S)
+    return total.of_restarts()
+
+
+async def _restart_under_callers(
+    bench: Bench, server: Process, caller_count: int, stop_count: int, total: Totals, *, held_up_s: float = 0.0
+) -> None:
+    async with callers([server.address], caller_count) as tally:
+        await tally.wait_for_answers(ANSWERS_BETWEEN)
+        for _ in range(stop_count):
+            await bench.stop(server, held_up_s=held_up_s)
+            await bench.restart(server)
             await tally.wait_for_answers(ANSWERS_BETWEEN)
-            for _ in range(bench.pick(3, 2)):
-                await bench.stop(server, held_up_s=HELD_UP_S)
-                await bench.restart(server)
-                await tally.wait_for_answers(ANSWERS_BETWEEN)
-        await bench.stop(server)
-        total.add(tally, server)
-    return (
-        *total.of_calls(),
-        equal("ended CANCELLED", total.codes["CANCELLED"], 0),
-        equal("ended otherwise than OK or UNAVAILABLE", total.unclear_count, 0),
-        *total.of_answers(),
-    )
+    await bench.stop(server)
+    total.add(tally, server)
 
 
 async def restart_one_of_two(bench: Bench) -> tuple[Count, ...]:
@@ -143,6 +132,15 @@ class Totals:
             Count("calls sent", self.sent_count),
             Count("answered", self.codes["OK"]),
             Count("refused with UNAVAILABLE", self.codes["UNAVAILABLE"]),
+        )
+
+    def of_restarts(self) -> tuple[Count, ...]:
+        """All of it, where a server is stopped that has no other beside it."""
+        return (
+            *self.of_calls(),
+            equal("ended CANCELLED", self.codes["CANCELLED"], 0),
+            equal("ended otherwise than OK or UNAVAILABLE", self.unclear_count, 0),
+            *self.of_answers(),
         )
 
     def of_answers(self) -> tuple[Count, ...]:
