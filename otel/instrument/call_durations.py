@@ -2,7 +2,7 @@
 
 What the SDK does for one measurement costs over twice as much when it is done once a call, since everything else of a
 call lies between, as when it is done for some in a row. The private names are held by
-tests/unit/instrument/test_seams.py.
+tests/unit/instrument/test_sdk_seams.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the SDK's own samplers decide, without the objects that they answer with.
 
 Only their exact classes are known here; any other sampler is asked, and so is one that has another inside. The private
-names are held by tests/unit/instrument/test_seams.py.
+names are held by tests/unit/instrument/test_sdk_seams.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The SDK makes three objects of a record and checks each attribute by type. Where every processor is our own batch
 processor, the attributes are few, plain and within the limits, the record is encoded at once, or what the SDK would
-queue is made directly. The private names are held by tests/unit/instrument/test_seams.py.
+queue is made directly. The private names are held by tests/unit/instrument/test_sdk_seams.py.
 """
 
 from __future__ import annotations

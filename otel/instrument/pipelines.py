@@ -4,7 +4,7 @@ The SDK chooses: its own configuration module picks exporter classes (`OTEL_TRAC
 sampler and id generator; exporters and batch processors read their own variables. Here an OTLP exporter of spans or
 logs gets a cheaper encoding (`otlp_wire`), and each exporter is wrapped, so that what it delivered is counted. Without
 an exporter variable the choice is `otlp`, as the specification says.
-Those functions of the SDK are private: tests/unit/instrument/test_seams.py holds each one.
+Those functions of the SDK are private: tests/unit/instrument/test_sdk_seams.py holds each one.
 """
 
 from __future__ import annotations
