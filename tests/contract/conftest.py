@@ -9,6 +9,7 @@ import pytest
 
 from otel.backend.ports import Retention, TelemetryStore
 from otel.backend.stores.memory import MemoryStore
+from otel.backend.stores.sqlite import block_writer, compression, search, segment_list, segments
 from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.telemetry import T0
 
@@ -49,3 +50,23 @@ def clock() -> Clock:
 @pytest.fixture
 def store(store_of: StoreOf, clock: Clock) -> TelemetryStore:
     return store_of(Retention(), clock)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "store.sqlite"
+
+
+@pytest.fixture(params=["few spans", "common attributes"])
+def small_segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments that a few spans fill; then blocks that they fill, too, and an index that works in bulk."""
+    monkeypatch.setattr(segment_list, "SPANS_PER_SEGMENT", 4)
+    if request.param == "common attributes":
+        monkeypatch.setattr(segment_list, "SPANS_PER_SEGMENT", 9)
+        monkeypatch.setattr(segments, "COMMON_SPANS", 2)
+        monkeypatch.setattr(segments, "MAX_COMMON", 5)
+        monkeypatch.setattr(block_writer, "SPANS_PER_BLOCK", 2)
+        monkeypatch.setattr(search, "FEW_SPANS", 0)
+        monkeypatch.setattr(search, "SPANS_PER_STEP", 2)
+        monkeypatch.setattr(compression, "FIRST_DICTIONARY_BYTES", 300)
+        monkeypatch.setattr(compression, "BYTES_PER_DICTIONARY", 600)

@@ -14,57 +14,17 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from structlog.testing import capture_logs
 
 from otel.backend.errors import StoreFullError, StoreRefusedError
-from otel.backend.ports import LogSearch, Retention, TelemetryStore, TraceSearch
+from otel.backend.ports import LogSearch, Retention, TraceSearch
 from otel.backend.stores.memory import MemoryStore
 from otel.backend.stores.sqlite import (
-    block_writer,
-    compression,
-    database,
     log_rows,
     names,
-    search,
-    segment_list,
-    segments,
     trace_rows,
 )
 from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.measurements import number_point, resource_metrics, sum_metric
-from tests.contract.older_store import as_version_2_left_it
+from tests.contract.sqlite_store import filled, found
 from tests.contract.telemetry import MS, SECOND, T0, log_record, resource_logs, resource_spans, span, trace_id
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "folder" / "store.sqlite"
-
-
-@pytest.fixture(params=["few spans", "common attributes"])
-def small_segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments that a few spans fill; then blocks that they fill, too, and an index that works in bulk."""
-    monkeypatch.setattr(segment_list, "SPANS_PER_SEGMENT", 4)
-    if request.param == "common attributes":
-        monkeypatch.setattr(segment_list, "SPANS_PER_SEGMENT", 9)
-        monkeypatch.setattr(segments, "COMMON_SPANS", 2)
-        monkeypatch.setattr(segments, "MAX_COMMON", 5)
-        monkeypatch.setattr(block_writer, "SPANS_PER_BLOCK", 2)
-        monkeypatch.setattr(search, "FEW_SPANS", 0)
-        monkeypatch.setattr(search, "SPANS_PER_STEP", 2)
-        monkeypatch.setattr(compression, "FIRST_DICTIONARY_BYTES", 300)
-        monkeypatch.setattr(compression, "BYTES_PER_DICTIONARY", 600)
-
-
-def found(store: TelemetryStore, **search: object) -> list[int]:
-    wanted = TraceSearch(0, 2**63 - 1, **search)  # type: ignore[arg-type]  # names are checked by use
-    return [int.from_bytes(summary.trace_id) for summary in store.summaries(wanted)]
-
-
-def filled(store: TelemetryStore, numbers: range) -> None:
-    for number in numbers:
-        spans = [span(number, 1, start=T0 + number * SECOND, attributes={"n": number, "half": number // 2})]
-        spans.append(span(number, 2, 1, name="child", start=T0 + number * SECOND))
-        store.write(
-            [resource_spans("order", spans)], [resource_logs("order", [log_record(f"line {number}", trace=number)])]
-        )
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -104,124 +64,6 @@ def test_a_late_piece_after_a_restart_joins_its_trace(path: Path) -> None:
     summary = again.summaries_of([trace_id(1)])[0]
     assert (summary.span_count, summary.orphan_span_count, summary.root_operation) == (2, 0, "root")
     again.close()
-
-
-def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
-    SqliteStore(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(StoreRefusedError, match=r"newer version \(schema 99, this one reads 3\)"):
-        SqliteStore(path)
-
-
-def as_version_1_left_it(path: Path) -> None:
-    """A store without metrics, as the first version wrote it."""
-    store = SqliteStore(path)
-    filled(store, range(1, 12))
-    store.close()
-    with sqlite3.connect(path) as connection:
-        for table in ("metric_series", "metric_point", "metric_exemplar"):
-            connection.execute(f"DROP TABLE {table}")
-        connection.execute("PRAGMA user_version = 1")
-    connection.close()
-
-
-def test_a_file_of_the_version_before_metrics_opens_with_all_it_has_and_takes_metrics(path: Path) -> None:
-    as_version_1_left_it(path)
-    for _ in range(2):
-        store = SqliteStore(path)
-        assert store.set_aside is None
-        assert found(store, limit=3) == [11, 10, 9]
-        assert len(store.logs(LogSearch(text="line")).resource_logs) == 1
-        metric = sum_metric("calls", [number_point(1, at_s=1)])
-        store.write([], [], [resource_metrics("order", [metric])])
-        assert [each.metric.name for each in store.metric_series()] == ["calls"]
-        store.close()
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
-    connection.close()
-
-
-@pytest.mark.usefixtures("small_segments")
-@pytest.mark.parametrize("indexed_traces", [0, 6, 11])
-def test_a_file_of_the_version_with_pieces_is_read_where_it_lies_and_goes_on_in_blocks(
-    path: Path, indexed_traces: int
-) -> None:
-    store = SqliteStore(path)
-    filled(store, range(1, 12))
-    before = [store.trace(trace_id(number)) for number in range(1, 12)]
-    calls = store.calls(0, 2**62)
-    store.close()
-    as_version_2_left_it(path, indexed_traces)
-    for _ in range(2):
-        store = SqliteStore(path)
-        assert store.set_aside is None
-        assert [store.trace(trace_id(number)) for number in range(1, 12)] == before
-        assert store.calls(0, 2**62) == calls
-        assert found(store, attributes={"half": "3"}) == [7, 6]
-        assert found(store, attributes={"n": "11"}) == [11]
-        assert found(store, operation="child", limit=100) == list(range(11, 0, -1))
-        # What was there is known, what is new joins it.
-        filled(store, range(1, 12))
-        assert store.statistics().span_count == 22
-        store.close()
-    store = SqliteStore(path)
-    store.write([resource_spans("user", [span(3, 9, 1, name="late", attributes={"late": "yes"})])], [])
-    assert found(store, attributes={"late": "yes"}) == [3]
-    late = store.trace(trace_id(3))
-    assert late is not None
-    assert sorted(each.name for part in late.resource_spans for each in part.scope_spans[0].spans) == [
-        "child",
-        "late",
-        "work",
-    ]
-    store.close()
-
-
-def test_pieces_of_an_older_file_go_when_they_have_expired(path: Path) -> None:
-    store = SqliteStore(path, Retention(max_age_s=60), lambda: T0)
-    filled(store, range(1, 12))
-    store.close()
-    as_version_2_left_it(path, 6)
-    now = T0 + 120 * SECOND
-    again = SqliteStore(path, Retention(max_age_s=60), lambda: now)
-    filled(again, range(20, 22))
-    again.expire()
-    assert found(again) == [21, 20]
-    counts = [
-        again._database.writer.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        for table in ("span_piece", "segment", "segment_postings")
-    ]
-    assert counts == [0, 0, 0]
-    again.close()
-
-
-def test_a_file_that_does_not_know_its_exemplars_opens_and_knows_those_that_come(path: Path) -> None:
-    store = SqliteStore(path)
-    store.write([], [], [resource_metrics("order", [sum_metric("calls", [number_point(1, at_s=1)])])])
-    store.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE metric_exemplar")
-    connection.close()
-    again = SqliteStore(path)
-    again.write([], [], [resource_metrics("order", [sum_metric("calls", [number_point(2, at_s=2)])])])
-    (series,) = again.metric_series()
-    ((_, points),) = again.metric_points([series.number], 0, 2**63, 10 * SECOND)
-    assert len(points) == 1
-    again.close()
-
-
-def test_a_migration_that_is_cut_off_is_done_at_the_next_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    as_version_1_left_it(path)
-    with monkeypatch.context() as patched:
-        patched.setattr(database, "SCHEMA_VERSION", "2; SELECT no_such_function()")
-        patched.setattr(database, "_check", lambda connection, _: database._run(connection, "metrics.sql"))
-        with pytest.raises(StoreRefusedError):
-            SqliteStore(path)
-    store = SqliteStore(path)
-    assert (found(store, limit=1), store.metric_series()) == ([11], [])
-    store.close()
 
 
 def test_metrics_are_there_after_a_restart_and_go_on_as_the_same_series(path: Path) -> None:
