@@ -3,7 +3,7 @@
 A `CallSpan` is started under the SDK's own provider: its sampler, id generator, processors, limits and resource. What
 the interceptors set, strings and numbers, stays in plain dictionaries. Whoever else touches the span (an attribute, an
 event, a link, an exception, or only a look) meets the SDK's own code and containers, which are made at that moment.
-tests/unit/instrument/test_sdk_seams.py holds the private names, tests/contract/test_span_contract.py the contract.
+tests/unit/instrument/test_sdk_seams.py holds the private names, tests/contract/test_span*_contract.py the contract.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from otel.backend.ports import Retention, TelemetryStore
 from otel.backend.stores.memory import MemoryStore
 from otel.backend.stores.sqlite import block_writer, compression, search, segment_list, segments
 from otel.backend.stores.sqlite.store import SqliteStore
+from tests.contract.call_spans import Start, start_by_sdk, start_by_us
 from tests.contract.telemetry import T0
 
 StoreOf = Callable[[Retention, Callable[[], int]], TelemetryStore]
@@ -70,3 +71,15 @@ def small_segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(search, "SPANS_PER_STEP", 2)
         monkeypatch.setattr(compression, "FIRST_DICTIONARY_BYTES", 300)
         monkeypatch.setattr(compression, "BYTES_PER_DICTIONARY", 600)
+
+
+@pytest.fixture(params=[start_by_sdk, start_by_us], ids=["sdk", "ours"])
+def start(request: pytest.FixtureRequest) -> Start:
+    chosen: Start = request.param
+    return chosen
+
+
+@pytest.fixture
+def warned(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    with caplog.at_level("WARNING"):
+        yield lambda: [record.getMessage() for record in caplog.records]

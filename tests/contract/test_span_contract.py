@@ -1,25 +1,17 @@
-"""What a span promises to whoever touches, processes or exports it: the SDK's own and those of calls."""
+"""What a span promises to whoever touches or processes it: the SDK's own and those of calls."""
 
 from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider, sampling
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -29,90 +21,25 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TraceFlags,
-    TraceState,
     set_span_in_context,
 )
 
 from otel.instrument.call_spans import CallSpan
-from otel.instrument.call_tracer import CallTracer
 from otel.instrument.encoded import Encoded
 from otel.instrument.otlp_spans import SpanEncoder
-
-NAME, START_NS, END_NS = "a.B/C", 1_000, 2_000
-FIRST: Mapping[str, Any] = {"rpc.system.name": "grpc", "rpc.method": "a.B/C", "server.port": 1}
-LATE: Mapping[str, Any] = {"rpc.response.status_code": "OK", "tracelab.rpc.sent_message_count": 1}
-REMOTE = SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("k", "v")]))
-LOCAL_OFF = SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(2))
-
-Start = Callable[[TracerProvider, Context, Mapping[str, Any]], Span]
-
-
-def start_by_sdk(provider: TracerProvider, context: Context, attributes: Mapping[str, Any]) -> Span:
-    tracer = provider.get_tracer("scope", "1", "https://s/1")
-    return tracer.start_span(NAME, context, SpanKind.SERVER, attributes, start_time=START_NS, record_exception=False)
-
-
-def start_by_us(provider: TracerProvider, context: Context, attributes: Mapping[str, Any]) -> Span:
-    tracer = CallTracer(provider.get_tracer("scope", "1", "https://s/1"))
-    return tracer.start(NAME, context, SpanKind.SERVER, attributes, START_NS)[0]
-
-
-class CountedIds(IdGenerator):
-    """1, 2, 3, …"""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def generate_span_id(self) -> int:
-        self._last += 1
-        return self._last
-
-    generate_trace_id = generate_span_id
-
-
-@dataclass
-class Traced:
-    """A provider, what it exported, and a span that was started under it."""
-
-    start: Start
-    limits: SpanLimits = field(default_factory=SpanLimits)
-    sampler: Sampler = sampling.ALWAYS_ON
-    context: Context = field(default_factory=Context)
-    attributes: Mapping[str, Any] = field(default_factory=lambda: FIRST)
-    processors: Sequence[SpanProcessor] = ()
-    ids: IdGenerator = field(default_factory=CountedIds)
-
-    def __post_init__(self) -> None:
-        self.exported = InMemorySpanExporter()
-        self.provider = TracerProvider(
-            sampler=self.sampler,
-            resource=Resource({"service.name": "s"}),
-            shutdown_on_exit=False,
-            id_generator=self.ids,
-            span_limits=self.limits,
-        )
-        for processor in (*self.processors, SimpleSpanProcessor(self.exported)):
-            self.provider.add_span_processor(processor)
-        self.span: Any = self.start(self.provider, self.context, self.attributes)
-
-    def finished(self) -> ReadableSpan:
-        """End the span if it has not ended, and return what was exported."""
-        if self.span.is_recording():
-            self.span.end(END_NS)
-        (readable,) = self.exported.get_finished_spans()
-        return readable
-
-
-@pytest.fixture(params=[start_by_sdk, start_by_us], ids=["sdk", "ours"])
-def start(request: pytest.FixtureRequest) -> Start:
-    chosen: Start = request.param
-    return chosen
-
-
-@pytest.fixture
-def warned(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
-    with caplog.at_level("WARNING"):
-        yield lambda: [record.getMessage() for record in caplog.records]
+from tests.contract.call_spans import (
+    END_NS,
+    FIRST,
+    LATE,
+    NAME,
+    REMOTE,
+    START_NS,
+    Start,
+    Traced,
+    perform,
+    start_by_sdk,
+    start_by_us,
+)
 
 
 def test_ours_is_a_span_of_its_own_and_not_the_sdks() -> None:
@@ -427,185 +354,6 @@ def test_a_finished_span_cannot_be_pickled(start: Start) -> None:
 
     with pytest.raises(TypeError, match="cannot pickle"):
         pickle.dumps(readable)
-
-
-class Own(Sampler):
-    """Decides as told, with attributes and a trace state of its own."""
-
-    def __init__(self, decision: Decision, attributes: Mapping[str, Any] | None) -> None:
-        self._decision = decision
-        self._attributes = attributes
-
-    def should_sample(
-        self,
-        parent_context: Any,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Any = None,
-        links: Any = None,
-        trace_state: Any = None,
-    ) -> SamplingResult:
-        if self._attributes is not None:
-            attributes = self._attributes
-        return SamplingResult(self._decision, attributes, TraceState([("by", "sampler")]))
-
-    def get_description(self) -> str:
-        return "Own"
-
-
-SAMPLERS: Mapping[str, Sampler] = {
-    "always on": sampling.ALWAYS_ON,
-    "always off": sampling.ALWAYS_OFF,
-    "by parent": sampling.DEFAULT_ON,
-    "by parent, else off": sampling.DEFAULT_OFF,
-    "half": sampling.TraceIdRatioBased(0.5),
-    "none": sampling.TraceIdRatioBased(0.0),
-    "by parent, else half": sampling.ParentBasedTraceIdRatio(0.5),
-    "by parent, turned round": sampling.ParentBased(
-        sampling.ALWAYS_OFF,
-        remote_parent_sampled=sampling.ALWAYS_OFF,
-        remote_parent_not_sampled=sampling.ALWAYS_ON,
-        local_parent_sampled=sampling.TraceIdRatioBased(0.0),
-        local_parent_not_sampled=Own(Decision.RECORD_ONLY, None),
-    ),
-    "by parent, else another by parent": sampling.ParentBased(sampling.DEFAULT_OFF),
-    "own": Own(Decision.RECORD_AND_SAMPLE, None),
-    "own, attributes": Own(Decision.RECORD_AND_SAMPLE, {"rate": 0.5, "odd": object}),
-    "own, record only": Own(Decision.RECORD_ONLY, {}),
-    "own, drop": Own(Decision.DROP, None),
-    "record all": sampling.AlwaysRecordSampler(sampling.ALWAYS_OFF),
-}
-PARENTS: Mapping[str, SpanContext | None] = {
-    "no parent": None,
-    "invalid": SpanContext(0, 0, is_remote=True),
-    "remote": REMOTE,
-    "remote, off": SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(0)),
-    "remote, random": SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(3)),
-    "local": SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1)),
-    "local, off": LOCAL_OFF,
-}
-
-
-@pytest.mark.parametrize("parent", PARENTS)
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_each_sampler_decides_the_same(sampler: str, parent: str) -> None:
-    context = Context()
-    found = PARENTS[parent]
-    if found is not None:
-        context = set_span_in_context(NonRecordingSpan(found), context)
-
-    by_sdk, by_us = (Traced(start, sampler=SAMPLERS[sampler], context=context) for start in (start_by_sdk, start_by_us))
-
-    assert by_us.span.get_span_context() == by_sdk.span.get_span_context()
-    assert by_us.span.is_recording() == by_sdk.span.is_recording()
-    assert isinstance(by_us.span, NonRecordingSpan) == isinstance(by_sdk.span, NonRecordingSpan)
-    for traced in (by_sdk, by_us):
-        traced.span.end(END_NS)
-    assert jsons(by_us) == jsons(by_sdk)
-
-
-def jsons(traced: Traced) -> list[str]:
-    return [span.to_json() for span in traced.exported.get_finished_spans()]
-
-
-def test_a_random_trace_id_is_flagged_as_one(start: Start) -> None:
-    assert Traced(start, ids=RandomIdGenerator()).span.get_span_context().trace_flags == 3
-    assert Traced(start, ids=CountedIds()).span.get_span_context().trace_flags == 1
-
-
-def test_under_a_disabled_tracer_there_is_no_span(start: Start) -> None:
-    traced = Traced(start)
-    traced.finished()
-    disabled = type("Config", (), {"is_enabled": False})()
-    traced.provider._set_tracer_configurator(tracer_configurator=lambda _scope: disabled)
-
-    span = start(traced.provider, Context(), FIRST)
-
-    assert not span.is_recording()
-
-
-def test_a_resource_that_is_updated_is_that_of_the_spans_started_from_then_on(start: Start) -> None:
-    traced = Traced(start)
-    traced.provider._update_resource(Resource({"process.pid": 5}))
-
-    later = start(traced.provider, Context(), FIRST)
-
-    assert "process.pid" not in traced.span.resource.attributes
-    assert later.resource.attributes["process.pid"] == 5  # type: ignore[attr-defined]  # a readable one
-
-
-keys = st.one_of(st.sampled_from([*FIRST, *LATE]), st.text(max_size=4))
-values = st.one_of(st.text(max_size=12), st.integers(-5, 5), st.booleans(), st.floats(allow_nan=False), st.none())
-odd_values = st.one_of(values, st.lists(values, max_size=2), st.just(object), st.dictionaries(keys, values, max_size=2))
-mappings = st.dictionaries(keys, odd_values, max_size=3)
-moments = st.integers(1, 2**62)
-contexts = st.sampled_from([REMOTE, LOCAL_OFF, SpanContext(0, 0, is_remote=False)])
-statuses = st.sampled_from([Status(StatusCode.UNSET), Status(StatusCode.OK), Status(StatusCode.ERROR, "bad")])
-# What may happen to a span, each as one call of a method; `end_with` stands for what the interceptors do at the end.
-operations = st.one_of(
-    st.tuples(st.just("set_attribute"), keys, odd_values),
-    st.tuples(st.just("set_attributes"), mappings),
-    st.tuples(st.just("add_event"), st.text(max_size=4), mappings, moments),
-    st.tuples(st.just("add_link"), contexts, mappings),
-    st.tuples(st.just("update_name"), st.text(max_size=4)),
-    st.tuples(st.just("set_status"), statuses),
-    st.tuples(st.just("record_exception"), st.just(ValueError("bad")), mappings, moments),
-    st.tuples(st.just("look")),
-    st.tuples(
-        st.just("end_with"),
-        st.dictionaries(keys.filter(bool), st.one_of(st.text(max_size=4), st.integers(-5, 5)), max_size=3),
-        st.one_of(st.none(), st.just(Status(StatusCode.ERROR, "late"))),
-        moments,
-    ),
-    st.tuples(st.just("end"), moments),
-)
-counts = st.one_of(st.none(), st.integers(0, 3), st.integers(32, 40))
-
-
-def perform(span: Any, operation: tuple[Any, ...]) -> None:
-    """Do one thing to a span; what the interceptors do in one step is several with the SDK's."""
-    name, *arguments = operation
-    if name == "look":
-        dict(span.attributes), span.events, span.links, span.to_json()
-    elif name == "end_with" and not isinstance(span, CallSpan):
-        attributes, status, end_time = arguments
-        span.set_attributes(attributes)
-        if status is not None:
-            span.set_status(status)
-        span.end(end_time)
-    else:
-        getattr(span, name)(*arguments)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    performed=st.lists(operations, max_size=6),
-    limits=st.one_of(st.builds(SpanLimits), st.builds(SpanLimits, counts, counts, counts, counts, counts, counts)),
-    sampler=st.sampled_from([sampling.ALWAYS_ON, SAMPLERS["own, attributes"]]),
-)
-def test_whatever_is_done_to_both_the_same_is_exported(
-    performed: list[tuple[Any, ...]], limits: SpanLimits, sampler: Sampler
-) -> None:
-    context = set_span_in_context(NonRecordingSpan(REMOTE), Context())
-    by_sdk, by_us = (
-        Traced(start, limits=limits, sampler=sampler, context=context) for start in (start_by_sdk, start_by_us)
-    )
-    for traced in (by_sdk, by_us):
-        for operation in performed:
-            perform(traced.span, operation)
-
-    expected, readable = by_sdk.finished(), by_us.finished()
-
-    # Ours first, as the exporter does: what is looked at by others is made by the SDK's rules from then on.
-    encoder = SpanEncoder()
-    at_end = ExportTraceServiceRequest.FromString(encoder.encode([encoder.at_end(readable)]))
-    encoded = ExportTraceServiceRequest.FromString(encoder.encode([readable]))
-    assert at_end == encoded == encode_spans([expected]) == encode_spans([readable])
-    assert readable.to_json() == expected.to_json()
-    assert by_us.span.to_json() == by_sdk.span.to_json()
-    dropped = [(s.dropped_attributes, s.dropped_events, s.dropped_links) for s in (expected, readable)]
-    assert dropped[0] == dropped[1]
 
 
 def test_links_of_another_make_are_the_sdks(start: Start) -> None:
