@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from otel.backend.codec.varint import varint
+
 VARINT, FIXED64, LENGTH_DELIMITED, FIXED32 = 0, 1, 2, 5
 MAX_DEPTH = 64
 MAX_VARINT_BYTES = 10
@@ -49,7 +51,7 @@ def _repair(body: bytes, descriptor: Any, depth: int) -> bytes:
         if end > len(body):
             raise _NotProtobufError
         content = _repair_field(body[position:end], descriptor.fields_by_number.get(tag >> 3), depth)
-        out += _varint_bytes(tag) + _varint_bytes(len(content)) + content
+        out += varint(tag) + varint(len(content)) + content
         position = end
     return bytes(out)
 
@@ -83,12 +85,3 @@ def _varint(body: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, position + index + 1
     raise _NotProtobufError
-
-
-def _varint_bytes(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

@@ -15,6 +15,8 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from otel.backend.codec.varint import varint
+
 PACKAGE: Final = "tracelab.fields"
 BYTES, TIME, NUMBER = (
     FieldDescriptorProto.TYPE_BYTES,
@@ -80,20 +82,6 @@ def status_code(status: bytes) -> int:
 def as_spans_field(body: bytes) -> bytes:
     """Return a Span as what ScopeSpans holds of it: to be parsed or joined with others."""
     return SPANS_TAG + varint(len(body)) + body
-
-
-def varint(number: int) -> bytes:
-    """Write a protobuf varint."""
-    if number < 0x80:
-        return bytes((number,))
-    if number < 0x4000:
-        return bytes((number & 0x7F | 0x80, number >> 7))
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 _MESSAGES: Final[dict[str, tuple[tuple[str, int, int | str, FieldDescriptorProto.Label.ValueType], ...]]] = {
