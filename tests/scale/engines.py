@@ -40,6 +40,11 @@ def fetched(cache: Path, environ: Mapping[str, str]) -> Engines:
     )
 
 
+def greeter(cache: Path, environ: Mapping[str, str]) -> Path:
+    """Build the greeter in Go, unless the cache has it."""
+    return _built("greeter", ".", cache, environ)
+
+
 def _archives(name: str, cache: Path, environ: Mapping[str, str]) -> Path:
     folder = cache / f"{name}-{_digest(HERE / name)}"
     if not folder.is_dir():
