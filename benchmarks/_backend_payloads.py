@@ -53,7 +53,7 @@ class PayloadMaker:
     """Makes the same payloads for the same seed."""
 
     def __init__(self, trace_count: int, end_unix_nano: int, seed: int = 7) -> None:
-        self._trace_count = trace_count
+        self.trace_count = trace_count
         self._first_start = end_unix_nano - trace_count * TRACE_INTERVAL_NS
         self._random = random.Random(seed)
         self.samples: list[Sample] = []
@@ -63,7 +63,7 @@ class PayloadMaker:
         pending = {service: self._request(service) for service in SERVICES}
         counts = dict.fromkeys(SERVICES, 0)
         logs, log_count = self._log_request(), 0
-        for number in range(self._trace_count):
+        for number in range(self.trace_count):
             for service, span in self._trace(number):
                 pending[service].resource_spans[0].scope_spans[0].spans.append(span)
                 counts[service] += 1
@@ -89,7 +89,7 @@ class PayloadMaker:
         start = self._first_start + number * TRACE_INTERVAL_NS
         fails = draw.random() < ERROR_RATIO
         ids = [draw.randbytes(8) for _ in TRACE_SHAPE]
-        if number % max(1, self._trace_count // 200) == 0:
+        if number % max(1, self.trace_count // 200) == 0:
             self.samples.append(Sample(trace_id.hex(), session_id, user_id, start))
         for index, (service, parent, name, kind) in enumerate(TRACE_SHAPE):
             begin = start + index * 300_000 + draw.randrange(200_000)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +29,24 @@ JAEGER_STORAGES = {
 class Running:
     """An engine that takes spans at `otlp` and answers at `query`, both host:port; its store is in `folder`."""
 
-    process: psutil.Process
+    processes: tuple[psutil.Process, ...]
     otlp: str
     query: str
-    folder: Path
+    folder: Path | None
 
     def cpu_ns(self) -> int:
-        """Return the processor time so far."""
-        times = self.process.cpu_times()
-        return round((times.user + times.system) * 1e9)
+        """Return the processor time so far, of all its processes."""
+        times = [process.cpu_times() for process in self.processes]
+        return round(sum(each.user + each.system for each in times) * 1e9)
+
+    def resident_bytes(self) -> int:
+        """Return the memory of all its processes."""
+        return sum(process.memory_info().rss for process in self.processes)
 
     def stored_bytes(self) -> int:
-        """Return what its folder takes; Badger's files are far longer than what they hold."""
+        """Return what its folder takes, 0 where it is not known; Badger's files are far longer than what they hold."""
+        if self.folder is None:
+            return 0
         stats = [file.stat() for file in self.folder.rglob("*") if file.is_file()]
         return sum(each.st_blocks * 512 if hasattr(each, "st_blocks") else each.st_size for each in stats)
 
@@ -65,10 +71,19 @@ class Engine:
                 if child.poll() is not None or time.monotonic() > deadline_s:
                     raise SystemExit(f"error: {self.name} did not start; see {folder / 'log'}")
                 time.sleep(POLL_S)
-            yield Running(process, *found, folder)
+            yield Running((process,), *found, folder)
         finally:
             child.terminate()
             child.wait(timeout=START_TIMEOUT_S)
+
+
+def engines_of_jaeger(environ: Mapping[str, str]) -> list[Engine]:
+    """Return Jaeger with each storage, if JAEGER names its binary; ends the program if that cannot be run."""
+    binary = environ.get("JAEGER", "")
+    if binary and not os.access(binary, os.X_OK):
+        print(f"error: JAEGER={binary} is no program that can be run", file=sys.stderr)
+        raise SystemExit(2)
+    return [jaeger(storage, Path(binary).resolve()) for storage in JAEGER_STORAGES] if binary else []
 
 
 def embedded(name: str, checkout: Path = ROOT) -> Engine:

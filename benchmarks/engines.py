@@ -16,37 +16,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Final
-
-import grpc
-import httpx
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from benchmarks._backend_payloads import SPANS_PER_TRACE, Payload, PayloadMaker, Sample
-from benchmarks._engines import JAEGER_STORAGES, Engine, Running, embedded, jaeger
+from benchmarks._engine_load import QUESTIONS, NothingFoundError, come_to_rest, quantile, send, times_us
+from benchmarks._engines import Engine, embedded, engines_of_jaeger
 from benchmarks.tax import ratio_of_sums
 from tracelab.compare.statistics.quantiles import MIN_BLOCKS, Interval
-
-EXPORT: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-SENDER_COUNT = 4
-EXPORT_TIMEOUT_S = 60.0
-HOUR_NS = 3600 * 1_000_000_000
-# At rest: less than a fiftieth of a core, for a second.
-REST_STEP_S = 0.5
-REST_STEPS = 2
-REST_SHARE = 0.02
-REST_TIMEOUT_S = 60.0
-QUESTIONS: Final = (
-    "trace by id",
-    "search by service",
-    "search by one attribute, one trace",
-    "search by one attribute, some",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +44,12 @@ def main() -> int:
     arguments = _parser().parse_args()
     engines = [embedded("embedded")]
     engines += [embedded(str(folder), folder.resolve()) for folder in arguments.build]
-    binary = os.environ.get("JAEGER", "")
-    if binary:
-        if not os.access(binary, os.X_OK):
-            print(f"error: JAEGER={binary} is no program that can be run", file=sys.stderr)
-            return 2
-        engines += [jaeger(storage, Path(binary).resolve()) for storage in JAEGER_STORAGES]
-    rounds = measure(engines, arguments.rounds, arguments.spans, arguments.queries)
+    engines += engines_of_jaeger(os.environ)
+    try:
+        rounds = measure(engines, arguments.rounds, arguments.spans, arguments.queries)
+    except NothingFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     if arguments.json:
         print(json.dumps([asdict(each) for each in rounds], indent=2))
     else:
@@ -130,57 +107,12 @@ def _round(engine: Engine, number: int, folder: Path, payloads: Sequence[Payload
     core = (os.cpu_count() or 1) - 1
     with engine.running(folder, core) as running:
         before_ns = running.cpu_ns()
-        _send(running, payloads)
-        _come_to_rest(running)
+        send(running, payloads)
+        come_to_rest(running)
         cpu_ns = running.cpu_ns() - before_ns
-        p95_us = {question: _p95_us(running, question, samples) for question in QUESTIONS}
+        p95_us = {question: quantile(0.95, times_us(running, question, samples)) for question in QUESTIONS}
         stored_bytes = running.stored_bytes()
     return Round(engine.name, number, sum(each.count for each in payloads), cpu_ns, stored_bytes, p95_us)
-
-
-def _send(running: Running, payloads: Sequence[Payload]) -> None:
-    with grpc.insecure_channel(running.otlp) as channel, ThreadPoolExecutor(SENDER_COUNT) as senders:
-        export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(EXPORT)
-        for answer in senders.map(partial(export, timeout=EXPORT_TIMEOUT_S), [each.body for each in payloads]):
-            if ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans:
-                raise SystemExit("error: an engine refused spans")
-
-
-def _come_to_rest(running: Running) -> None:
-    deadline_s = time.monotonic() + REST_TIMEOUT_S
-    calm, before_ns = 0, running.cpu_ns()
-    while calm < REST_STEPS and time.monotonic() < deadline_s:
-        time.sleep(REST_STEP_S)
-        now_ns = running.cpu_ns()
-        calm = calm + 1 if now_ns - before_ns < REST_SHARE * REST_STEP_S * 1e9 else 0
-        before_ns = now_ns
-
-
-def _p95_us(running: Running, question: str, samples: Sequence[Sample]) -> int:
-    with httpx.Client(base_url=f"http://{running.query}", timeout=30) as client:
-        times_us = sorted(_asked_us(client, *_request(question, sample)) for sample in samples)
-    return times_us[min(len(times_us) - 1, round(0.95 * (len(times_us) - 1)))]
-
-
-def _asked_us(client: httpx.Client, path: str, parameters: Mapping[str, str]) -> int:
-    began_ns = time.perf_counter_ns()
-    answer = client.get(path, params=parameters)
-    took_ns = time.perf_counter_ns() - began_ns
-    if not answer.is_success or not answer.json()["data"]:
-        raise SystemExit(f"error: {answer.url} found nothing: {answer.status_code} {answer.text[:200]}")
-    return took_ns // 1000
-
-
-def _request(question: str, sample: Sample) -> tuple[str, dict[str, str]]:
-    if question == QUESTIONS[0]:
-        return f"/api/traces/{sample.trace_id}", {}
-    end = time.time_ns()
-    parameters = {"service": "order", "limit": "20", "start": str((end - HOUR_NS) // 1000), "end": str(end // 1000)}
-    if question == QUESTIONS[2]:
-        parameters["tags"] = json.dumps({"session.id": sample.session_id})
-    elif question == QUESTIONS[3]:
-        parameters["tags"] = json.dumps({"user.id": sample.user_id})
-    return "/api/traces", parameters
 
 
 def _parser() -> argparse.ArgumentParser:
