@@ -18,6 +18,7 @@ HERE: Final = Path(__file__).parent
 FETCH_BOUND_S: Final = 600.0
 BUILD_BOUND_S: Final = 3_600.0
 JAEGER_PACKAGE: Final = "github.com/jaegertracing/jaeger/cmd/jaeger"
+KUSTOMIZE_PACKAGE: Final = "sigs.k8s.io/kustomize/kustomize/v5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ def fetched(cache: Path, environ: Mapping[str, str]) -> Engines:
 def greeter(cache: Path, environ: Mapping[str, str]) -> Path:
     """Build the greeter in Go, unless the cache has it."""
     return _built("greeter", ".", cache, environ)
+
+
+def kustomize(cache: Path, environ: Mapping[str, str]) -> Path:
+    """Build kustomize, unless the cache has it."""
+    return _built("kustomize", KUSTOMIZE_PACKAGE, cache, environ)
 
 
 def _archives(name: str, cache: Path, environ: Mapping[str, str]) -> Path:
