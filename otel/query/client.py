@@ -1,4 +1,4 @@
-"""The readers' only door to traces and logs: Jaeger's query API v3 and our log API, over HTTP.
+"""The readers' only door to traces and logs: Jaeger's query API v3, and our log API or OpenSearch, over HTTP.
 
 Works on the embedded backend and on a Jaeger v2; what an engine leaves out, doubles or disorders is put right here.
 """
@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import httpx
 
-from otel.analysis.model import LogRecord, Span, Trace
-from otel.analysis.otlp_json import log_records_from_otlp_json, spans_from_otlp_json, traces_from_spans
+from otel.analysis.model import Span, Trace
+from otel.analysis.otlp_json import spans_from_otlp_json, traces_from_spans
 from otel.analysis.span_event_logs import each_record_once, logs_of_span_events
 from otel.query.errors import (
     BackendUnreachableError,
@@ -25,10 +25,12 @@ from otel.query.errors import (
     UnreadableAnswerError,
 )
 from otel.query.http import JsonEndpoint, make_client
+from otel.query.log_stores import LabLogs, LogStore, matching
 from otel.query.metrics import MetricQuery
 from otel.query.older import older_search_params, summaries_of
+from otel.query.opensearch import SCHEME_PREFIX, OpenSearchLogs
 from otel.query.values import BackendStatus, LogPage, LogSearch, Operation, TraceSearch, TraceSummary
-from otel.query.wire import log_params, names_from, operations_from, padded_trace_id, search_params, summaries_from
+from otel.query.wire import names_from, operations_from, padded_trace_id, search_params, summaries_from
 
 POLL_INTERVAL_S = 0.03
 _ANY = TraceSearch()
@@ -39,8 +41,9 @@ _LOGS_HINT = "start one with ./lab up --only backend, or name another with LAB_L
 class TraceQuery:
     """Asks a trace backend. Synchronous, safe to share between threads; close it, or use it as context manager.
 
-    `logs_url` is where the log API is, if elsewhere; `token` and `tls` are for both. Every method raises
-    QueryError, whose text is for a person.
+    `logs_url` is where the log API is, if elsewhere, or an index of OpenSearch: `opensearch+http://HOST:PORT/NAME`.
+    `token` and `tls` are for both, though OpenSearch is not shown the token. Every method raises QueryError, whose text
+    is for a person.
     """
 
     def __init__(
@@ -56,7 +59,11 @@ class TraceQuery:
     ) -> None:
         self._client = make_client(query_url, timeout_s, transport, token, tls)
         self._traces = JsonEndpoint(query_url, self._client, _START_HINT)
-        self._logs = JsonEndpoint(logs_url, self._client, _LOGS_HINT) if logs_url else self._traces
+        self._lab = JsonEndpoint(logs_url, self._client, _LOGS_HINT) if logs_url else self._traces
+        self._logs: LogStore = LabLogs(self._lab, may_lack_it=not logs_url)
+        self._has_own_logs = not logs_url
+        if logs_url and logs_url.startswith(SCHEME_PREFIX):
+            self._lab, self._logs = self._traces, OpenSearchLogs(logs_url, timeout_s, transport, tls)
         self._clock = clock
 
     @property
@@ -66,8 +73,8 @@ class TraceQuery:
 
     @property
     def metrics(self) -> MetricQuery:
-        """The door to metrics, which are where the logs are."""
-        return MetricQuery(self._logs)
+        """The door to metrics, which are where our log API is."""
+        return MetricQuery(self._lab)
 
     def services(self) -> list[str]:
         """Name the services that sent spans, sorted."""
@@ -110,16 +117,14 @@ class TraceQuery:
         Where there is no log API the records are rebuilt from the events of the trace's spans, which takes a
         `trace_id`; without one NoLogStoreError says so.
         """
-        answer = self._log_answer(log_params(search))
-        if answer is not None:
-            records = log_records_from_otlp_json(_result(answer))
-            cursor = answer.get("nextCursor")
-            return LogPage(tuple(each_record_once(records)), cursor if isinstance(cursor, str) else "")
+        stored = self._logs.page(search)
+        if stored is not None:
+            return stored
         if not search.trace_id:
             raise NoLogStoreError(f"{self._logs.url} keeps no logs apart from the events of a trace", _LOGS_HINT)
         trace = self.trace(search.trace_id)
         found = logs_of_span_events(trace.spans) if trace else []
-        records = [record for record in each_record_once(found) if _matches(record, search)]
+        records = matching(each_record_once(found), search)
         return LogPage(tuple(records[: search.limit]), from_span_events=True)
 
     def logs_of_trace(self, trace_id: str, trace: Trace | None = None) -> LogPage:
@@ -140,9 +145,8 @@ class TraceQuery:
         except (UnreadableAnswerError, QueryRefusedError):
             details = None
         self.services()
-        has_logs = self._log_answer({"limit": "1"}) is not None
-        own_logs = has_logs and self._logs is self._traces
-        return BackendStatus("embedded" if own_logs else "jaeger", has_logs, details or {})
+        has_logs = self._logs.page(LogSearch(limit=1)) is not None
+        return BackendStatus("embedded" if has_logs and self._has_own_logs else "jaeger", has_logs, details or {})
 
     def wait_for_trace(
         self, trace_id: str, *, until: Callable[[Trace], bool] = lambda _: True, within_s: float = 10.0
@@ -169,6 +173,7 @@ class TraceQuery:
 
     def close(self) -> None:
         """Close the connections."""
+        self._logs.close()
         self._client.close()
 
     def __enter__(self) -> Self:
@@ -193,11 +198,6 @@ class TraceQuery:
             found += summaries_of(traces_from_spans(_cleaned(_result(answer or {}))), of_service)
         return found
 
-    def _log_answer(self, params: dict[str, str]) -> dict[str, Any] | None:
-        if self._logs is not self._traces:
-            return self._logs.get("/api/lab/logs", params)
-        return self._answer_or_none(self._logs, "/api/lab/logs", params)
-
     @staticmethod
     def _answer_or_none(endpoint: JsonEndpoint, path: str, params: dict[str, str]) -> dict[str, Any] | None:
         """Ask for what not every engine has; None where it has not."""
@@ -219,15 +219,3 @@ def _cleaned(obj: dict[str, Any]) -> list[Span]:
 def _without_warnings(span: Span) -> Span:
     kept = {key: value for key, value in span.attributes.items() if not key.startswith("@jaeger@")}
     return span if len(kept) == len(span.attributes) else replace(span, attributes=kept)
-
-
-def _matches(record: LogRecord, search: LogSearch) -> bool:
-    text = " ".join((record.event_name, repr(record.body), repr(dict(record.attributes)))).lower()
-    return (
-        (not search.span_id or record.span_id == search.span_id)
-        and (not search.service_name or record.service_name == search.service_name)
-        and record.severity_number >= search.severity_min
-        and (search.time_min_unix_nano is None or record.time_unix_nano >= search.time_min_unix_nano)
-        and (search.time_max_unix_nano is None or record.time_unix_nano <= search.time_max_unix_nano)
-        and search.text.lower() in text
-    )

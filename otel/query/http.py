@@ -1,10 +1,11 @@
-"""GET with JSON in the answer, and every way in which that fails as a sentence."""
+"""Questions over HTTP with JSON in the answer, and every way in which that fails as a sentence."""
 
 from __future__ import annotations
 
 import json
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,26 +39,51 @@ def make_client(
     )
 
 
-class JsonEndpoint:
-    """One backend by its base URL. Safe to share between threads, as httpx's client is."""
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a kind of backend is called, whose API it speaks, and how to name one that does."""
 
-    def __init__(self, url: str, client: httpx.Client, hint: str) -> None:
+    what: str
+    api: str
+    naming_hint: str
+
+
+TRACE_BACKEND = Words(
+    "trace backend", "a Jaeger query API", "name the query API with LAB_QUERY_URL, such as http://127.0.0.1:16686"
+)
+
+
+class JsonEndpoint:
+    """One backend by its base URL. Safe to share between threads, as httpx's client is.
+
+    `hint` is for one that does not answer, `words` are what it is called to a person.
+    """
+
+    def __init__(self, url: str, client: httpx.Client, hint: str, words: Words = TRACE_BACKEND) -> None:
         self.url = url.rstrip("/")
         self._client = client
         self._hint = hint
+        self._words = words
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any] | None:
         """Ask for `path`; None for a 404. Raises QueryError."""
+        return self._asked("GET", path, params=dict(params or {}))
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Ask `path` what is too long for an address; None for a 404. Raises QueryError."""
+        return self._asked("POST", path, json=dict(body))
+
+    def _asked(self, method: str, path: str, **question: Any) -> dict[str, Any] | None:
         try:
-            response = self._client.get(self.url + path, params=dict(params or {}))
+            response = self._client.request(method, self.url + path, **question)
         except httpx.TimeoutException as error:
             raise BackendUnreachableError(
-                f"the trace backend at {self.url} did not answer within {_timeout_text(self._client)}", self._hint
+                f"the {self._words.what} at {self.url} did not answer within {_timeout_text(self._client)}", self._hint
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last of a host with an odd label
             reason = _reason(error)
             hint = CLIENT_HINT if reason_for_client(str(error)) else self._hint
-            raise BackendUnreachableError(f"no trace backend answers at {self.url} ({reason})", hint) from error
+            raise BackendUnreachableError(f"no {self._words.what} answers at {self.url} ({reason})", hint) from error
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         if response.status_code == httpx.codes.UNAUTHORIZED:
@@ -78,10 +104,8 @@ class JsonEndpoint:
         return answer
 
     def _unreadable(self, seen: str) -> UnreadableAnswerError:
-        return UnreadableAnswerError(
-            f"{self.url} answers, but not as a Jaeger query API does ({seen})",
-            "name the query API with LAB_QUERY_URL, such as http://127.0.0.1:16686",
-        )
+        said = f"{self.url} answers, but not as {self._words.api} does ({seen})"
+        return UnreadableAnswerError(said, self._words.naming_hint)
 
     def _object(self, response: httpx.Response) -> dict[str, Any]:
         try:
@@ -108,7 +132,9 @@ def _error_message(response: httpx.Response) -> str:
         body = None
     if isinstance(body, dict):
         error = body.get("error")
-        candidates = [error.get("message") if isinstance(error, dict) else error, body.get("detail"), body.get("title")]
+        candidates = [error, body.get("detail"), body.get("title")]
+        if isinstance(error, dict):  # Jaeger's word for it, and OpenSearch's
+            candidates[:1] = [error.get("message"), error.get("reason")]
         for message in candidates:
             if isinstance(message, str) and message:
                 return message

@@ -1,0 +1,97 @@
+"""The port that logs are read through, and its adapter for our own log API; opensearch.py has the other one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from otel.analysis.model import AttributeValue, LogRecord
+from otel.analysis.otlp_json import log_records_from_otlp_json
+from otel.analysis.span_event_logs import each_record_once
+from otel.query.errors import UnreadableAnswerError
+from otel.query.http import JsonEndpoint
+from otel.query.values import LogPage, LogSearch
+from otel.query.wire import log_params
+
+_WORD: Final = re.compile(r"[^\W_]+")
+
+
+class LogStore(Protocol):
+    """Where log records are kept. Safe to share between threads; every method raises QueryError."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, as a person would write it; without a password."""
+
+    def page(self, search: LogSearch) -> LogPage | None:
+        """Read one page, oldest first; None where no logs are kept apart from the events of spans."""
+
+    def close(self) -> None:
+        """Close connections of its own."""
+
+
+class LabLogs:
+    """Our log API at an address of a trace backend, whether it is ours or a Jaeger's, which has none."""
+
+    def __init__(self, endpoint: JsonEndpoint, *, may_lack_it: bool) -> None:
+        self._endpoint = endpoint
+        self._may_lack_it = may_lack_it
+
+    @property
+    def url(self) -> str:
+        """The backend's base URL."""
+        return self._endpoint.url
+
+    def page(self, search: LogSearch) -> LogPage | None:
+        """Ask `/api/lab/logs`; None for a 404, and for the page of a Jaeger that shows it for every unknown path."""
+        try:
+            answer = self._endpoint.get("/api/lab/logs", log_params(search))
+        except UnreadableAnswerError:
+            if self._may_lack_it:
+                return None
+            raise
+        if answer is None:
+            return None
+        result, cursor = answer.get("result", answer), answer.get("nextCursor")
+        records = log_records_from_otlp_json(result if isinstance(result, dict) else {})
+        return LogPage(tuple(each_record_once(records)), cursor if isinstance(cursor, str) else "")
+
+    def close(self) -> None:
+        """Nothing: the connections are those of the backend."""
+
+
+def matching(records: Iterable[LogRecord], search: LogSearch) -> list[LogRecord]:
+    """Those that a search wants, its limit and cursor apart, as our log API picks them."""
+    return [record for record in records if _matches(record, search)]
+
+
+def words_of(text: str) -> list[str]:
+    """Split text into what is compared: runs of letters and digits in lower case."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def _matches(record: LogRecord, search: LogSearch) -> bool:
+    return (
+        (not search.trace_id or record.trace_id == search.trace_id)
+        and (not search.span_id or record.span_id == search.span_id)
+        and (not search.service_name or record.service_name == search.service_name)
+        and record.severity_number >= search.severity_min
+        and (search.time_min_unix_nano is None or record.time_unix_nano >= search.time_min_unix_nano)
+        and (search.time_max_unix_nano is None or record.time_unix_nano <= search.time_max_unix_nano)
+        and (not search.text or _has_words(record, search.text))
+    )
+
+
+def _has_words(record: LogRecord, text: str) -> bool:
+    """Whether each word of `text` begins a word of the record; a text without a word finds nothing."""
+    wanted = words_of(text)
+    values = (record.body, record.event_name, record.severity_text, *record.attributes, *record.attributes.values())
+    words = [word for value in values for word in words_of(_text_of(value))]
+    return bool(wanted) and all(any(word.startswith(each) for word in words) for each in wanted)
+
+
+def _text_of(value: AttributeValue) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else repr(value)
