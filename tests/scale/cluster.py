@@ -21,7 +21,8 @@ from tests.scale.processes import EngineProcess, accepts
 ROOT: Final = HERE.parents[1]
 FILES: Final = ROOT / "otel" / "scale"
 KAFKA_PORT, CASSANDRA_PORT, OTLP_PORT, QUERY_PORT, HEALTH_PORT, METRICS_PORT = 9092, 9042, 4317, 16686, 13133, 8888
-BROKERS, NODES, AGENTS, GATEWAYS, JAEGERS = 3, 3, 2, 2, 2
+OPENSEARCH_PORT: Final = 9200
+BROKERS, NODES, LOG_NODES, AGENTS, GATEWAYS, JAEGERS = 3, 3, 3, 2, 2, 2
 PARTITIONS: Final = 6
 CLUSTER_ID: Final = "bGFiLXNjYWxlLXRlc3RzMQ"
 HEAP: Final = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MaxDirectMemorySize=256m")
@@ -46,6 +47,11 @@ class Network:
         return [self.host(1, index) for index in range(1, BROKERS + 1)]
 
     @property
+    def log_nodes(self) -> list[str]:
+        """OpenSearch's addresses."""
+        return [self.host(3, index) for index in range(1, LOG_NODES + 1)]
+
+    @property
     def nodes(self) -> list[str]:
         """Cassandra's addresses."""
         return [self.host(2, index) for index in range(1, NODES + 1)]
@@ -54,15 +60,15 @@ class Network:
 class Cluster:
     """All engines of a run, by name: kafka-1, cassandra-1, agent-1, gateway-1, jaeger-1 and so on."""
 
-    def __init__(self, engines: Engines, folder: Path, log_store: str, environ: Mapping[str, str]) -> None:
-        self.log_url = ""
+    def __init__(self, engines: Engines, folder: Path, environ: Mapping[str, str]) -> None:
         self.network = Network(20 + os.getpid() % 200)
-        self.engines, self.folder, self._log_store, self._environ = engines, folder, log_store, dict(environ)
+        self.engines, self.folder, self._environ = engines, folder, dict(environ)
         names = [(f"kafka-{i}", host) for i, host in enumerate(self.network.brokers, 1)]
         names += [(f"cassandra-{i}", host) for i, host in enumerate(self.network.nodes, 1)]
         self._hosts = folder / "hosts"
         self._hosts.write_text("".join(f"{host} {name}\n" for name, host in names))
         made = [self._broker(i) for i in range(1, BROKERS + 1)] + [self._node(i) for i in range(1, NODES + 1)]
+        made += [self._log_node(i) for i in range(1, LOG_NODES + 1)]
         made += [self._jaeger(i) for i in range(1, JAEGERS + 1)]
         made += [self.gateway(f"gateway-{i}", i) for i in range(1, GATEWAYS + 1)]
         made += [self._agent(i) for i in range(1, AGENTS + 1)]
@@ -83,6 +89,10 @@ class Cluster:
         """Where the index-th Jaeger answers."""
         return f"http://{self[f'jaeger-{index}'].address}:{QUERY_PORT}"
 
+    def log_url(self, index: int) -> str:
+        """The index of logs, asked of the index-th node."""
+        return f"opensearch+http://{self.network.log_nodes[index - 1]}:{OPENSEARCH_PORT}/otlp-logs"
+
     @contextmanager
     def started(self) -> Iterator[None]:
         """Everything started and serving, stores first; all of it ended with the block."""
@@ -90,20 +100,28 @@ class Cluster:
         with ExitStack() as closing:
             for process in self.processes.values():
                 closing.callback(process.kill)
-            _start([*kafka, nodes[0]])
+            _start([*kafka, nodes[0], *self.all_of("opensearch")])
             self._make_topics()
             self._make_tables()
+            self._make_log_index()
             _start(nodes[1:])
             _start([*jaegers, *self.all_of("gateway"), *self.all_of("agent")])
             yield
 
     def gateway(self, name: str, index: int, **environ: str) -> EngineProcess:
-        """A gateway on an address of its own, whose Jaeger is that of the same number."""
+        """A gateway on an address of its own, whose Jaeger and node for logs are those of the same number."""
         jaeger = self.network.host(4, (index - 1) % JAEGERS + 1)
+        log_node = self.network.log_nodes[(index - 1) % LOG_NODES]
         return self._collector(
             name, 5, index, "gateway",
-            TRACE_STORE=f"{jaeger}:{OTLP_PORT}", LOG_STORE=self._log_store, **RULE, **environ,
+            TRACE_STORE=f"{jaeger}:{OTLP_PORT}", LOG_STORE=f"http://{log_node}:{OPENSEARCH_PORT}/otlp-logs/_doc",
+            **RULE, **environ,
         )  # fmt: skip
+
+    def record_count(self, topic: str) -> int:
+        """How many records a topic has ever taken, over all partitions."""
+        lines = self._tool("org.apache.kafka.tools.GetOffsetShell", "--topic", topic).splitlines()
+        return sum(int(line.rsplit(":", 1)[1]) for line in lines if line.startswith(f"{topic}:"))
 
     def _agent(self, index: int) -> EngineProcess:
         return self._collector(f"agent-{index}", 6, index, "agent")
@@ -166,6 +184,31 @@ class Cluster:
         ]  # fmt: skip
         return EngineProcess(name, host, words, self._environ, folder, lambda: accepts(host, CASSANDRA_PORT))
 
+    def _log_node(self, index: int) -> EngineProcess:
+        name, host = f"opensearch-{index}", self.network.log_nodes[index - 1]
+        folder = self.folder / name
+        told = {
+            "OPENSEARCH_NODE": name,
+            "OPENSEARCH_HOST": host,
+            "OPENSEARCH_DATA": str(folder / "data"),
+            "OPENSEARCH_SEEDS": ",".join(self.network.log_nodes),
+            "OPENSEARCH_FIRST": ",".join(f"opensearch-{i}" for i in range(1, LOG_NODES + 1)),
+        }
+        here = HERE / "opensearch"
+        words = [
+            "java", *HEAP, "-Dopensearch.distribution.type=tar", f"-Dlog4j2.configurationFile={here}/log4j2.properties",
+            "-cp", f"{self.engines.opensearch}/*", str(here / "LogNode.java"), str(folder), str(FILES),
+        ]  # fmt: skip
+        return EngineProcess(
+            name, host, words, self._environ | told, folder, _answers(f"http://{host}:{OPENSEARCH_PORT}")
+        )
+
+    def _make_log_index(self) -> None:
+        """As the container does it: the template first, then the first index, which all write to by one name."""
+        node = f"http://{self.network.log_nodes[0]}:{OPENSEARCH_PORT}"
+        _put(f"{node}/_index_template/otlp-logs", (FILES / "opensearch-index.json").read_bytes())
+        _put(f"{node}/otlp-logs-000001", b'{"aliases":{"otlp-logs":{"is_write_index":true}}}')
+
     def _java(self, archives: str, main: str) -> str:
         folder = self.engines.kafka if archives == "kafka" else self.engines.cassandra
         said = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
@@ -186,7 +229,7 @@ class Cluster:
 
     def _tool(self, main: str, *words: str) -> str:
         command = ["java", *HEAP, "-cp", f"{self.engines.kafka}/*", main]
-        command += ["--bootstrap-server", f"{self.network.brokers[0]}:{KAFKA_PORT}", *words]
+        command += ["--bootstrap-server", ",".join(f"{broker}:{KAFKA_PORT}" for broker in self.network.brokers), *words]
         ran = subprocess.run(command, env=self._environ, capture_output=True, text=True, timeout=TOOL_BOUND_S)
         assert ran.returncode == 0, ran.stderr + ran.stdout
         return ran.stdout
@@ -205,10 +248,20 @@ def _token(index: int) -> int:
     return -(2**63) + (index - 1) * 2**64 // NODES + 1
 
 
+def _put(url: str, body: bytes) -> None:
+    asked = urllib.request.Request(url, body, {"content-type": "application/json"}, method="PUT")
+    with urllib.request.urlopen(asked, timeout=TOOL_BOUND_S):
+        pass
+
+
 def _healthy(host: str, path: str = "/") -> Callable[[], bool]:
+    return _answers(f"http://{host}:{HEALTH_PORT}{path}")
+
+
+def _answers(url: str) -> Callable[[], bool]:
     def is_ready() -> bool:
         try:
-            with urllib.request.urlopen(f"http://{host}:{HEALTH_PORT}{path}", timeout=2) as answer:
+            with urllib.request.urlopen(url, timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False

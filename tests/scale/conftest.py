@@ -19,24 +19,29 @@ from otel.query import TraceQuery
 from tests.polling import eventually
 from tests.postgres_server import PostgresServer
 from tests.scale.cluster import OTLP_PORT, Cluster
-from tests.scale.counting import KEEP_PERCENT
+from tests.scale.counting import KEEP_PERCENT, logs_by_ending, spans_by_ending, stored_when_settled
 from tests.scale.engines import fetched
-from tests.scale.load import a_user_with_orders
+from tests.scale.load import Load, a_user_with_orders, call_reports
+from tests.scale.promises import Bench
 from tests.scale.replicas import Replicas
 from tests.scale.rule import id_in_share
 from tests.scale.told import Told
 from tracelab.chaos.sending import EXPORT, batch
-from tracelab.stack import Stack, StackOptions
 
 # Read before any fixture takes variables away.
 CACHE = Path(os.environ.get("SCALE_CACHE") or Path.home() / ".cache" / "grpc-trace-lab")
 REPORT = os.environ.get("SCALE_REPORT", "")
+KEPT_FOLDER = os.environ.get("SCALE_FOLDER", "")
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "LAB_"))}
 
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """Everything that a run leaves; kept where a test failed, for what the engines said."""
+    """Everything that a run leaves, removed at its end; in SCALE_FOLDER it is kept, for what the engines said."""
+    if KEPT_FOLDER:
+        Path(KEPT_FOLDER).mkdir(parents=True)
+        yield Path(KEPT_FOLDER)
+        return
     with tempfile.TemporaryDirectory(prefix="lab-scale-") as made:
         yield Path(made)
 
@@ -45,15 +50,12 @@ def folder() -> Iterator[Path]:
 def cluster(folder: Path) -> Iterator[Cluster]:
     CACHE.mkdir(parents=True, exist_ok=True)
     engines = fetched(CACHE, ENVIRON)
-    options = StackOptions(home=folder / "logs", ports="auto", only=("backend",))
-    with Stack.start(options, {"PATH": ENVIRON["PATH"]}) as log_store:
-        made = Cluster(engines, folder, log_store.otlp_endpoint.removeprefix("http://"), ENVIRON)
-        made.log_url = log_store.query_url
-        begun_s = time.monotonic()
-        with made.started():
-            _warm(made)
-            print(f"\nengines up after {time.monotonic() - begun_s:.0f} s: {', '.join(made.processes)}")
-            yield made
+    made = Cluster(engines, folder, ENVIRON)
+    begun_s = time.monotonic()
+    with made.started():
+        _warm(made)
+        print(f"\nengines up after {time.monotonic() - begun_s:.0f} s: {', '.join(made.processes)}")
+        yield made
 
 
 def _warm(cluster: Cluster) -> None:
@@ -81,9 +83,20 @@ def user_id(replicas: Replicas) -> str:
 
 @pytest.fixture(scope="session")
 def query(cluster: Cluster) -> Iterator[TraceQuery]:
-    """The second Jaeger's answers; the first one is the one that is killed."""
-    with TraceQuery(cluster.query_url(2), timeout_s=30) as made:
+    """The second Jaeger's and the second log node's answers; the first ones are those that are killed."""
+    with TraceQuery(cluster.query_url(2), cluster.log_url(2), timeout_s=30) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def bench(cluster: Cluster, replicas: Replicas, query: TraceQuery, user_id: str) -> Bench:
+    """All of it, with how many spans and log records a call has: learned from calls that the rule keeps."""
+    addresses, warming, calibration = replicas.addresses("report"), Load(), Load()
+    asyncio.run(call_reports(addresses, user_id, 40, warming))  # first calls connect, and may be tried twice
+    asyncio.run(call_reports(addresses, user_id, 20, calibration, percent_of_share=KEEP_PERCENT))
+    stored_when_settled(query, calibration.calls, None)
+    spans, logs = spans_by_ending(query, calibration.calls), logs_by_ending(query, calibration.calls)
+    return Bench(cluster, replicas, query, user_id, spans, logs)
 
 
 @pytest.fixture(scope="session")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
-import urllib.request
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from otel.analysis.model import Trace
-from otel.query import QueryError, TraceQuery
-from tests.scale.cluster import METRICS_PORT, RULE
+from otel.query import LogSearch, QueryError, TraceQuery
+from tests.polling import eventually
+from tests.scale.cluster import RULE
 from tests.scale.load import Call
-from tests.scale.processes import EngineProcess
 from tests.scale.rule import is_in_share
 
 KEEP_PERCENT: Final = float(RULE["KEEP_PERCENT"])
@@ -23,8 +20,6 @@ SLOW_S: Final = int(RULE["SLOW_MS"]) / 1_000
 READERS: Final = 4
 SETTLE_BOUND_S: Final = 120.0
 POLL_S: Final = 1.0
-# A unit in the name and the ending _total come and go with versions of the exporter.
-COUNTER: Final = re.compile(r"^(otelcol_\w+?)(?:__spans_)?(?:_total)?(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +82,52 @@ def ask(query: TraceQuery, calls: Sequence[Call]) -> Stored:
     )
 
 
+def spans_by_ending(query: TraceQuery, calls: Sequence[Call]) -> dict[bool, int]:
+    """Count a call's spans by whether it was meant to fail, from calls that are kept; all of a kind have as many."""
+    settled = eventually(
+        lambda: ask(query, calls), until=lambda it: not it.holed and len(it.span_counts) == len(calls), within_s=60
+    )
+    found: dict[bool, int] = {}
+    for is_error in (False, True):
+        numbers = {settled.span_counts[call.trace_id] for call in calls if call.is_error is is_error}
+        assert len(numbers) == 1, f"calls of one kind have different numbers of spans: {numbers}"
+        (found[is_error],) = numbers
+    return found
+
+
+def log_counts(query: TraceQuery, calls: Sequence[Call]) -> dict[bytes, int]:
+    """Count the log records of each call's trace, each once; what is sampled out has its logs all the same."""
+    with ThreadPoolExecutor(READERS) as pool:
+        pages = pool.map(lambda call: query.logs(LogSearch(trace_id=call.trace_id.hex())), calls)
+        return {call.trace_id: len(page.records) for call, page in zip(calls, pages, strict=True)}
+
+
+def calls_short_of_logs(
+    query: TraceQuery, calls: Sequence[Call], logs_of_a_call: Mapping[bool, int], bound_s: float = SETTLE_BOUND_S
+) -> int:
+    """Count the calls that have not exactly the records they should have, once all have or the bound is over."""
+    pending, until_s = list(calls), time.monotonic() + bound_s
+    while True:
+        found = log_counts(query, pending)
+        pending = [call for call in pending if found[call.trace_id] != logs_of_a_call[call.is_error]]
+        if not pending or time.monotonic() > until_s:
+            return len(pending)
+        time.sleep(POLL_S)
+
+
+def logs_by_ending(query: TraceQuery, calls: Sequence[Call]) -> dict[bool, int]:
+    """Count a call's log records by whether it was meant to fail; all of a kind have as many, once all are there."""
+
+    def by_ending() -> dict[bool, set[int]]:
+        found = log_counts(query, calls)
+        return {kind: {found[call.trace_id] for call in calls if call.is_error is kind} for kind in (False, True)}
+
+    settled = eventually(
+        by_ending, until=lambda it: all(len(kind) == 1 and 0 not in kind for kind in it.values()), within_s=60
+    )
+    return {kind: next(iter(numbers)) for kind, numbers in settled.items()}
+
+
 def _trace(query: TraceQuery, call: Call) -> Trace | None:
     try:
         return query.trace(call.trace_id.hex())
@@ -98,14 +139,3 @@ def _has_hole(trace: Trace, call: Call) -> bool:
     """Whether a span's parent is missing, other than the caller's."""
     ids = {call.span_id, *(span.span_id for span in trace.spans)}
     return any(span.parent_span_id not in ids for span in trace.spans)
-
-
-def counters(processes: Iterable[EngineProcess]) -> Counter[str]:
-    """Sum what Collectors say of themselves, over all their labels; a process that is dead says nothing."""
-    summed: Counter[str] = Counter()
-    for process in processes:
-        if process.is_running:
-            with urllib.request.urlopen(f"http://{process.address}:{METRICS_PORT}/metrics", timeout=10) as answer:
-                for name, value in COUNTER.findall(answer.read().decode()):
-                    summed[name] += int(float(value))
-    return summed

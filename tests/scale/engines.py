@@ -1,7 +1,7 @@
 """The engines as programs: fetched from package registries into a folder of their own, once for each set of versions.
 
-Kafka and Cassandra are Java archives, the Collector and Jaeger are built from Go modules. A binary that the environment
-names, `OTELCOL` or `JAEGER`, is used instead.
+Kafka, Cassandra and OpenSearch are Java archives, the Collector and Jaeger are built from Go modules. A binary that
+the environment names, `OTELCOL` or `JAEGER`, is used instead.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ KUSTOMIZE_PACKAGE: Final = "sigs.k8s.io/kustomize/kustomize/v5"
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Where the programs are: two folders of Java archives, two binaries."""
+    """Where the programs are: three folders of Java archives, two binaries."""
 
     kafka: Path
     cassandra: Path
+    opensearch: Path
     collector: Path
     jaeger: Path
 
@@ -36,6 +37,7 @@ def fetched(cache: Path, environ: Mapping[str, str]) -> Engines:
     return Engines(
         _archives("kafka", cache, environ),
         _archives("cassandra", cache, environ),
+        _archives("opensearch", cache, environ),
         Path(environ["OTELCOL"]) if environ.get("OTELCOL") else _built("collector", ".", cache, environ),
         Path(environ["JAEGER"]) if environ.get("JAEGER") else _built("jaeger", JAEGER_PACKAGE, cache, environ),
     )

@@ -15,10 +15,14 @@ class Told:
 
     tables: dict[str, tuple[Count, ...]] = field(default_factory=dict)
 
-    def counted(self, name: str, *counts: Count) -> None:
-        """Keep and print them; AssertionError with those that are not as promised."""
+    def seen(self, name: str, *counts: Count) -> None:
+        """Keep and print them, whatever they are."""
         self.tables[name] = counts
         print(f"\n{_table(name, counts)}", flush=True)
+
+    def counted(self, name: str, *counts: Count) -> None:
+        """Keep and print them; AssertionError with those that are not as promised."""
+        self.seen(name, *counts)
         assert all(count.held is not False for count in counts), _table(name, counts)
 
     def text(self) -> str:

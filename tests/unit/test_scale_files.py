@@ -5,22 +5,26 @@ No engine runs here; `./lab test --scale` runs them on these files.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 import yaml
 
+from otel.query.opensearch import FIELDS
 from tests.scale.rule import HASH_SALT, fnv1a_64, is_in_share
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "otel" / "scale"
-ENGINE_FILES = ("agent.yaml", "gateway.yaml", "jaeger.yaml", "kafka.properties", "cassandra.yaml")
+ENGINE_FILES = ("agent.yaml", "gateway.yaml", "jaeger.yaml", "kafka.properties", "cassandra.yaml", "opensearch.yml")
 COLLECTORS = ("agent", "gateway")
 SERVICES = {"user": "users:50051", "order": "orders:50052", "report": "reports:50053"}
 ENV_DEFAULT = re.compile(r"\$\{env:(\w+):-([^}]*)\}")
@@ -71,7 +75,7 @@ def test_memory_is_limited_before_anything_else(name: str) -> None:
 @pytest.mark.parametrize("name", COLLECTORS)
 def test_what_waits_for_the_next_hop_lies_on_disk_and_is_tried_until_it_is_taken(name: str) -> None:
     exporters = load(f"{name}.yaml")["exporters"]
-    handing_on = {key: value for key, value in exporters.items() if key.startswith(("kafka", "otlp_grpc"))}
+    handing_on = {key: value for key, value in exporters.items() if key.startswith(("kafka", "otlp_"))}
     assert handing_on
     for exporter in handing_on.values():
         assert exporter["sending_queue"]["storage"] == "file_storage"
@@ -100,6 +104,44 @@ def test_a_broker_may_die_without_having_a_span_alone() -> None:
     assert load("agent.yaml")["exporters"]["kafka"]["producer"]["required_acks"] == "all"
     assert 1 < int(broker["min.insync.replicas"]) < int(broker["default.replication.factor"])
     assert broker["offsets.topic.replication.factor"] == broker["default.replication.factor"]
+
+
+def test_logs_are_written_to_the_index_that_the_compose_file_and_the_job_make(compose: Any) -> None:
+    url, template = log_store_url(), json.loads((FILES / "opensearch-index.json").read_text(encoding="utf-8"))
+    _, alias, action = url.path.split("/")
+    assert (load("gateway.yaml")["exporters"]["otlp_http/log_store"]["encoding"], action) == ("json", "_doc")
+    job = next(pod for pod in pods() if pod["containers"][0]["name"] == "opensearch-index")
+    for made in (compose["opensearch-index"]["command"][0].replace("$$", "$"), job["containers"][0]["args"][0]):
+        assert f'put {alias}-000001 \'{{"aliases":{{"{alias}":{{"is_write_index":true}}}}}}\'' in made
+        assert "@/etc/lab/opensearch-index.json" in made
+    assert template["index_patterns"] == [f"{alias}-*"]
+    assert f"/{alias} ./lab demo" in (FILES / "compose.yaml").read_text(encoding="utf-8")
+
+
+def test_an_opensearch_node_may_die_without_having_a_record_alone() -> None:
+    template = json.loads((FILES / "opensearch-index.json").read_text(encoding="utf-8"))["template"]
+    assert template["settings"]["number_of_replicas"] >= 1
+    assert load("opensearch.yml")["action.auto_create_index"] is False
+
+
+def test_what_the_log_reader_asks_for_is_indexed() -> None:
+    """And nothing else: a document may have any attribute there is."""
+    mappings = json.loads((FILES / "opensearch-index.json").read_text(encoding="utf-8"))["template"]["mappings"]
+    assert mappings["dynamic"] is False
+    assert set(indexed(mappings)) == set(FIELDS)
+
+
+def indexed(mapping: Any, path: str = "") -> Iterator[str]:
+    """The dotted names of all fields that have a type."""
+    for name, below in mapping["properties"].items():
+        if "type" in below:
+            yield f"{path}{name}"
+        else:
+            yield from indexed(below, f"{path}{name}.")
+
+
+def log_store_url() -> SplitResult:
+    return urlsplit(load("gateway.yaml")["exporters"]["otlp_http/log_store"]["logs_endpoint"])
 
 
 def test_the_gateway_keeps_errors_slow_traces_those_made_by_hand_and_a_share_by_trace_id() -> None:
@@ -150,7 +192,7 @@ def test_the_try_out_has_three_of_each_service_broker_and_node_and_two_of_each_c
             assert compose[replica]["networks"]["default"]["aliases"] == [alias]
             assert "grpc.lb_policy_name=round_robin" in compose[replica]["command"]
             assert compose[replica]["environment"][f"{name.upper()}_ADDRESS"] == f"dns:///{address}"
-    kinds = {"kafka-": 3, "cassandra-": 3, "gateway-": 2}
+    kinds = {"kafka-": 3, "cassandra-": 3, "opensearch-": 3, "gateway-": 2}
     for kind, count in kinds.items():
         assert sum(re.fullmatch(rf"{kind}\d", name) is not None for name in compose) == count
     assert {"otel-collector", "agent-2", "jaeger", "jaeger-2"} <= set(compose)
@@ -165,6 +207,8 @@ def test_the_names_that_the_files_take_for_granted_are_containers(compose: Any) 
     for index in ("1", "2", "3"):
         assert compose[f"kafka-{index}"]["environment"]["KAFKA_HOST"] == f"kafka-{index}"
         assert f"-Dcassandra.settings.listen_address=cassandra-{index}" in compose[f"cassandra-{index}"]["command"]
+        assert compose[f"opensearch-{index}"]["environment"]["OPENSEARCH_HOST"] == f"opensearch-{index}"
+        assert compose[f"opensearch-{index}"]["networks"]["default"]["aliases"] == [log_store_url().hostname]
 
 
 @pytest.mark.skipif(not (shutil.which("docker-compose") or os.environ.get("CI")), reason="there is no docker-compose")
@@ -175,7 +219,16 @@ def test_docker_compose_accepts_the_overlay_and_each_container_reads_files_that_
     )  # fmt: skip
     assert read.returncode == 0, read.stderr
     services = yaml.safe_load(read.stdout)["services"]
-    for name in ("otel-collector", "agent-2", "gateway-1", "jaeger", "jaeger-2", "kafka-1", "cassandra-1"):
+    for name in (
+        "otel-collector",
+        "agent-2",
+        "gateway-1",
+        "jaeger",
+        "jaeger-2",
+        "kafka-1",
+        "cassandra-1",
+        "opensearch-1",
+    ):
         mounts = [it.split(":")[0] for it in services[name]["volumes"] if it.startswith("/")]
         assert any("/otel/scale/" in path for path in mounts)
         assert all(Path(path).is_file() for path in mounts)

@@ -3,7 +3,7 @@
 lab test
 lab test --quick       the checks and the unit tests, in a minute
 lab test --containers  the compose file on a container engine, each container stopped and restarted under calls
-lab test --scale       otel/scale on Kafka, Cassandra, Collectors and Jaegers, fetched from package registries
+lab test --scale       otel/scale on Kafka, Cassandra, OpenSearch, Collectors and Jaegers, from package registries
 lab test -k demo
 lab test tests/unit
 """

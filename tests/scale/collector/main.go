@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/debugexporter"
 	"go.opentelemetry.io/collector/exporter/otlpexporter"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/processor"
@@ -47,7 +48,7 @@ func factories() (otelcol.Factories, error) {
 	}
 	if made.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
 		debugexporter.NewFactory(), kafkaexporter.NewFactory(), otlpexporter.NewFactory(),
-		prometheusexporter.NewFactory()); err != nil {
+		otlphttpexporter.NewFactory(), prometheusexporter.NewFactory()); err != nil {
 		return made, err
 	}
 	made.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](spanmetricsconnector.NewFactory())
