@@ -38,7 +38,7 @@ class Written:
 
 def records_for(run: str = "") -> tuple[LogRecord, ...]:
     """Make records of two services and three traces; two of them are of one and the same time."""
-    run = run or secrets.token_hex(4)
+    run = run or f"r{secrets.token_hex(4)}"  # a word that no number that is looked for begins
     traces = [secrets.token_hex(16) for _ in range(3)]
 
     def record(number: int, at_ms: int, event: str, service: str = "user", **more: object) -> LogRecord:
