@@ -118,6 +118,13 @@ class Cluster:
             **RULE, **environ,
         )  # fmt: skip
 
+    def restart_gateways(self, **environ: str) -> None:
+        """Stop them, which makes them decide what they hold, and start them with other variables."""
+        for gateway in self.all_of("gateway"):
+            gateway.stop()
+            gateway.environ = {**gateway.environ, **environ}
+        _start(self.all_of("gateway"))
+
     def record_count(self, topic: str) -> int:
         """How many records a topic has ever taken, over all partitions."""
         lines = self._tool("org.apache.kafka.tools.GetOffsetShell", "--topic", topic).splitlines()

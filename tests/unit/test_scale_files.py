@@ -106,6 +106,13 @@ def test_a_broker_may_die_without_having_a_span_alone() -> None:
     assert broker["offsets.topic.replication.factor"] == broker["default.replication.factor"]
 
 
+def test_a_dead_brokers_partitions_have_a_leader_again_long_before_a_gateway_decides() -> None:
+    missed_s = int(properties("kafka.properties")["broker.session.timeout.ms"]) / 1_000
+    asked_anew_s = 5  # how often the Collector's Kafka client asks for leaders, at most
+    decision_wait_s = int(load("gateway.yaml")["processors"]["tail_sampling"]["decision_wait"].removesuffix("s"))
+    assert 2 * (missed_s + asked_anew_s) <= decision_wait_s
+
+
 def test_logs_are_written_to_the_index_that_the_compose_file_and_the_job_make(compose: Any) -> None:
     url, template = log_store_url(), json.loads((FILES / "opensearch-index.json").read_text(encoding="utf-8"))
     _, alias, action = url.path.split("/")
