@@ -8,25 +8,19 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
 
 from otel.query import TraceQuery
-from tests.polling import eventually
 from tests.postgres_server import PostgresServer
-from tests.scale.cluster import OTLP_PORT, Cluster
+from tests.scale.cluster import Cluster
 from tests.scale.counting import KEEP_PERCENT, logs_by_ending, spans_by_ending, stored_when_settled
 from tests.scale.engines import fetched
 from tests.scale.load import Load, a_user_with_orders, call_reports
-from tests.scale.promises import Bench
+from tests.scale.promises import Bench, wait_until_agents_are_read
 from tests.scale.replicas import Replicas
-from tests.scale.rule import id_in_share
 from tests.scale.told import Told
-from tracelab.chaos.sending import EXPORT, batch
 
 # Read before any fixture takes variables away.
 CACHE = Path(os.environ.get("SCALE_CACHE") or Path.home() / ".cache" / "grpc-trace-lab")
@@ -53,20 +47,9 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     made = Cluster(engines, folder, ENVIRON)
     begun_s = time.monotonic()
     with made.started():
-        _warm(made)
+        wait_until_agents_are_read(made)
         print(f"\nengines up after {time.monotonic() - begun_s:.0f} s: {', '.join(made.processes)}")
         yield made
-
-
-def _warm(cluster: Cluster) -> None:
-    """Wait until a span of each agent is stored: by then gateways have their partitions and Jaeger its tables."""
-    with TraceQuery(cluster.query_url(1), timeout_s=30) as query:
-        for agent in cluster.all_of("agent"):
-            trace_id = id_in_share(KEEP_PERCENT)
-            with grpc.insecure_channel(f"{agent.address}:{OTLP_PORT}") as channel:
-                export: Any = channel.unary_unary(EXPORT)  # of bytes, as it has no serializers
-                export(batch(trace_id), timeout=30)
-            eventually(partial(query.trace, trace_id.hex()), within_s=120)
 
 
 @pytest.fixture(scope="session")

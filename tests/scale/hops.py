@@ -6,21 +6,23 @@ Collectors count by themselves, from their start on: of one that was killed mean
 from __future__ import annotations
 
 import re
+import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.polling import eventually
-from tests.scale.cluster import METRICS_PORT, Cluster
+from tests.scale.cluster import METRICS_PORT, RULE, Cluster
 from tests.scale.processes import EngineProcess
 from tracelab.chaos.experiment import Count
 
 # A unit in the name and the ending _total come and go with versions of the exporter.
 COUNTER: Final = re.compile(r"^otelcol_(\w+?)(?:__[a-z]+_)?(?:_total)?(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
 LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
-STILL_FOR: Final = 50  # so many readings, one each 20 ms, are alike once nothing is under way
+READ_EVERY_S: Final = 0.5
+SETTLE_BOUND_S: Final = 300.0
+DECISION_WAIT_S: Final = int(RULE["DECISION_WAIT"].removesuffix("s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,22 @@ def counters(processes: Iterable[EngineProcess]) -> Counter[str]:
 
 def settled_accepted(cluster: Cluster) -> int:
     """What the agents have accepted, once it no longer grows: the services send what they have within a moment."""
-    seen: list[int] = []
+    return _settled(lambda: counters(cluster.all_of("agent"))["receiver_accepted_spans"], still_for_s=2)[0]
 
-    def read() -> bool:
-        seen.append(counters(cluster.all_of("agent"))["receiver_accepted_spans"])
-        return len(seen) > STILL_FOR and len(set(seen[-STILL_FOR:])) == 1
 
-    eventually(read, within_s=60)
-    return seen[-1]
+def settled_sent(cluster: Cluster) -> float:
+    """Wait until what the gateways hand to Jaeger no longer grows: all is decided. Gives when it last grew."""
+    gateways = cluster.all_of("gateway")
+    return _settled(lambda: counters(gateways)["exporter_sent_spans"], still_for_s=DECISION_WAIT_S + 5)[1]
+
+
+def _settled(read: Callable[[], int], still_for_s: float) -> tuple[int, float]:
+    """Read until nothing has changed for so long; gives what it is since when. Readings cost those who are read."""
+    until_s = time.monotonic() + SETTLE_BOUND_S
+    seen, since_s = read(), time.monotonic()
+    while time.monotonic() - since_s < still_for_s:
+        assert time.monotonic() < until_s, f"still grows after {SETTLE_BOUND_S} s: {seen}"
+        time.sleep(READ_EVERY_S)
+        if (now := read()) != seen:
+            seen, since_s = now, time.monotonic()
+    return seen, since_s

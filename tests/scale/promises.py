@@ -6,14 +6,27 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
+
+import grpc
 
 from otel.query import TraceQuery
-from tests.scale.cluster import Cluster
-from tests.scale.counting import SETTLE_BOUND_S, Stored, calls_short_of_logs, is_kept_by_rule, stored_when_settled
+from tests.polling import eventually
+from tests.scale.cluster import OTLP_PORT, Cluster
+from tests.scale.counting import (
+    KEEP_PERCENT,
+    SETTLE_BOUND_S,
+    Stored,
+    calls_short_of_logs,
+    is_kept_by_rule,
+    stored_when_settled,
+)
 from tests.scale.load import Load, call_reports
 from tests.scale.replicas import Replicas
+from tests.scale.rule import id_in_share
 from tracelab.chaos.experiment import Count, equal
+from tracelab.chaos.sending import EXPORT, batch
 
 TRACE_COUNT: Final = int(os.environ.get("SCALE_TRACES", "2000"))
 KILL_TRACE_COUNT: Final = int(os.environ.get("SCALE_KILL_TRACES", "400"))
@@ -90,3 +103,14 @@ def traces_counted(load: Load, stored: Stored, spans_of_a_call: Mapping[bool, in
         equal("kept traces that lack a span", len(short), 0),
         equal("traces stored against the rule", len(stored.unasked(load.calls)), 0),
     )
+
+
+def wait_until_agents_are_read(cluster: Cluster) -> None:
+    """Wait until a span of each agent is stored: by then gateways have their partitions, and Jaeger its tables."""
+    with TraceQuery(cluster.query_url(1), timeout_s=30) as query:
+        for agent in cluster.all_of("agent"):
+            trace_id = id_in_share(KEEP_PERCENT)
+            with grpc.insecure_channel(f"{agent.address}:{OTLP_PORT}") as channel:
+                export: Any = channel.unary_unary(EXPORT)  # of bytes, as it has no serializers
+                export(batch(trace_id), timeout=30)
+            eventually(partial(query.trace, trace_id.hex()), within_s=120)

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -17,11 +18,11 @@ from typing import Final
 import pytest
 
 from clients.discovery.defaults import SERVICES
-from tests.scale.cluster import ROOT, Cluster
+from tests.scale.cluster import ROOT, RULE, Cluster
 from tests.scale.counting import stored_when_settled
-from tests.scale.hops import hops, settled_accepted
+from tests.scale.hops import hops, settled_accepted, settled_sent
 from tests.scale.load import Load, call_reports
-from tests.scale.promises import TRACE_COUNT, Bench, calls_counted
+from tests.scale.promises import TRACE_COUNT, Bench, calls_counted, wait_until_agents_are_read
 from tests.scale.told import Told
 from tracelab.chaos.experiment import Count, equal
 from tracelab.stack import Stack, StackOptions
@@ -44,11 +45,14 @@ def test_the_demo_ends_with_its_full_proof(cluster: Cluster, folder: Path, told:
         "OTEL_EXPORTER_OTLP_ENDPOINT": cluster.otlp_endpoint(1),
     }
     options = StackOptions(home=home, ports="auto", only=SERVICES, otlp_endpoint=cluster.otlp_endpoint(1))
+    cluster.restart_gateways(DECISION_WAIT="3s")  # the demo waits 10 s for its trace
+    wait_until_agents_are_read(cluster)
     with Stack.start(options, environ):
         ran = subprocess.run(
             [sys.executable, "-m", "clients.cli", "demo"],
             cwd=ROOT, env=environ, capture_output=True, text=True, timeout=DEMO_BOUND_S,
         )  # fmt: skip
+    cluster.restart_gateways(DECISION_WAIT=RULE["DECISION_WAIT"])
     print(ran.stdout, ran.stderr)
     assert ran.returncode == 0, ran.stderr
     told.counted("demo", equal("exit code", ran.returncode, 0))
@@ -56,12 +60,15 @@ def test_the_demo_ends_with_its_full_proof(cluster: Cluster, folder: Path, told:
 
 def test_each_span_is_stored_or_sampled_out_by_the_rule(bench: Bench, told: Told) -> None:
     cluster, spans_of_a_call = bench.cluster, bench.spans_of_a_call
-    before, cpu_before, accepted_before = hops(cluster), cpu_seconds(cluster), settled_accepted(cluster)
-    load = Load()
+    before, accepted_before = hops(cluster), settled_accepted(cluster)
+    cpu_before = cpu_seconds(cluster)
+    load, begun_s = Load(), time.monotonic()
     asyncio.run(call_reports(bench.replicas.addresses("report"), bench.user_id, TRACE_COUNT, load))
-    stored = stored_when_settled(bench.query, load.calls, spans_of_a_call)
+    called_s = time.monotonic()
     accepted = settled_accepted(cluster) - accepted_before
-    cpu = cpu_seconds(cluster)
+    last_sent_s = settled_sent(cluster)
+    cpu = cpu_seconds(cluster)  # before anybody asks
+    stored = stored_when_settled(bench.query, load.calls, spans_of_a_call)
     told.seen("load, at each hop", *hops(cluster).counts_since(before))
     sampled_out = sum(spans_of_a_call[call.is_error] for call in load.calls if call.trace_id not in stored.span_counts)
     told.counted(
@@ -73,19 +80,22 @@ def test_each_span_is_stored_or_sampled_out_by_the_rule(bench: Bench, told: Told
         Count("spans stored", stored.span_count),
         Count("spans of the traces that the rule let go", sampled_out),
         equal("accepted, less stored and sampled out", accepted - stored.span_count - sampled_out, 0),
+        Count("spans for each second, while calls were made", round(accepted / (called_s - begun_s))),
+        Count("seconds from the last call until Jaeger had all that is kept", round(last_sent_s - called_s)),
     )
+    log_records = sum(bench.logs_of_a_call[call.is_error] for call in load.calls)
+    handled = {
+        "agent": accepted,
+        "kafka": accepted,
+        "gateway": accepted,
+        "jaeger": stored.span_count,
+        "cassandra": stored.span_count,
+        "opensearch": log_records,
+    }
     told.counted(
-        "cost of the load, in spans for each second of CPU",
-        *(
-            Count(f"{kind} ({spans:,} spans)", per_core(spent, spans))
-            for kind in ("agent", "kafka", "gateway", "jaeger", "cassandra", "opensearch")
-            for spans in (stored.span_count if kind in {"jaeger", "cassandra"} else accepted,)
-            for spent in (cpu[kind] - cpu_before[kind],)
-        ),
-        *(
-            Count(f"{process.name}: resident MiB", round(process.memory_mib()))
-            for process in cluster.processes.values()
-        ),
+        "cost of the load, in spans (of OpenSearch: log records) for each second of CPU",
+        *(Count(f"{kind} ({n:,} of them)", per_core(cpu[kind] - cpu_before[kind], n)) for kind, n in handled.items()),
+        *(Count(f"{it.name}: resident MiB", round(it.memory_mib())) for it in cluster.processes.values()),
     )
 
 

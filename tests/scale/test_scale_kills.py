@@ -9,7 +9,6 @@ from typing import Final
 
 import pytest
 
-from tests.scale.cluster import Cluster
 from tests.scale.counting import is_kept_by_rule
 from tests.scale.hops import hops
 from tests.scale.promises import Bench, calls_counted
@@ -18,13 +17,7 @@ from tracelab.chaos.experiment import Count, equal
 
 pytestmark = pytest.mark.timeout(1_800)
 
-DECISION_WAIT: Final = "20s"  # gateway.yaml's own: longer than a dead broker's partitions go without a leader
 LOSS_BOUND_S: Final = 60.0  # where something is lost for good, all that is to come has come by then
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _gateways_that_wait(cluster: Cluster) -> None:
-    cluster.restart_gateways(DECISION_WAIT=DECISION_WAIT)
 
 
 def test_a_killed_service_replica_costs_no_call_and_only_the_spans_it_had_not_sent(bench: Bench, told: Told) -> None:

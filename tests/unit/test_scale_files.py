@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from otel.query.opensearch import FIELDS
+from tests.scale.cluster import RULE
 from tests.scale.rule import HASH_SALT, fnv1a_64, is_in_share
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,8 +110,9 @@ def test_a_broker_may_die_without_having_a_span_alone() -> None:
 def test_a_dead_brokers_partitions_have_a_leader_again_long_before_a_gateway_decides() -> None:
     missed_s = int(properties("kafka.properties")["broker.session.timeout.ms"]) / 1_000
     asked_anew_s = 5  # how often the Collector's Kafka client asks for leaders, at most
-    decision_wait_s = int(load("gateway.yaml")["processors"]["tail_sampling"]["decision_wait"].removesuffix("s"))
-    assert 2 * (missed_s + asked_anew_s) <= decision_wait_s
+    decision_wait = load("gateway.yaml")["processors"]["tail_sampling"]["decision_wait"]
+    assert 2 * (missed_s + asked_anew_s) <= int(decision_wait.removesuffix("s"))
+    assert decision_wait == RULE["DECISION_WAIT"]  # of the tests that kill one
 
 
 def test_logs_are_written_to_the_index_that_the_compose_file_and_the_job_make(compose: Any) -> None:
@@ -148,7 +150,7 @@ def indexed(mapping: Any, path: str = "") -> Iterator[str]:
 
 
 def log_store_url() -> SplitResult:
-    return urlsplit(load("gateway.yaml")["exporters"]["otlp_http/log_store"]["logs_endpoint"])
+    return urlsplit(str(load("gateway.yaml")["exporters"]["otlp_http/log_store"]["logs_endpoint"]))
 
 
 def test_the_gateway_keeps_errors_slow_traces_those_made_by_hand_and_a_share_by_trace_id() -> None:
