@@ -13,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otel.backend.api import parameters
-from otel.backend.api.adjusters import adjusted
 from otel.backend.api.answers import legacy_answer, legacy_error
 from otel.backend.api.query_threads import asking_of
 from otel.backend.api.v3 import DEFAULT_SEARCH_DEPTH, MAX_SEARCH_DEPTH
@@ -140,7 +139,7 @@ def _traces(store: TelemetryStore, trace_ids: Sequence[bytes], raw: bool) -> lis
         found = store.trace(trace_id)
         if found is None:
             raise NotFoundError(TRACE_NOT_FOUND)
-        documents += traces_json(found if raw else adjusted(found))
+        documents += traces_json(found, is_adjusted=not raw)
     return documents
 
 
@@ -149,7 +148,7 @@ def _found_traces(store: TelemetryStore, search: TraceSearch, raw: bool) -> list
     for summary in store.summaries(search):
         found = store.trace(summary.trace_id)
         if found is not None:  # it may have expired since it was found
-            documents += traces_json(found if raw else adjusted(found))
+            documents += traces_json(found, is_adjusted=not raw)
     return documents
 
 

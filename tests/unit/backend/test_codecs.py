@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
+from otel.backend.api.adjusters import adjusted
 from otel.backend.api.host_check import host_name
 from otel.backend.api.pages import based_index, jaeger_index
 from otel.backend.codec.attribute_text import float_text, text_of
+from otel.backend.codec.legacy_json import traces_json
 from otel.backend.codec.otlp_json import read_json
 from otel.backend.codec.utf8_repair import parse_with_repair
 from otel.backend.errors import MalformedTelemetryError
@@ -139,3 +141,36 @@ def test_an_index_finds_its_files_under_a_base_path() -> None:
 
 def test_an_index_of_another_ui_is_left_as_it_is() -> None:
     assert jaeger_index("<p>hello</p>") == "<p>hello</p>"
+
+
+def test_a_trace_that_is_adjusted_as_it_is_written_is_the_one_that_is_adjusted_before() -> None:
+    first, second = (
+        [KeyValue(key=key, value=AnyValue(string_value=key)) for key in keys]
+        for keys in (("service.name", "a"), ("a", "service.name"))
+    )
+    warning = KeyValue(key="@jaeger@warnings")
+    warning.value.array_value.values.add(string_value="told before")
+    spans = [
+        Span(trace_id=b"t" * 16, span_id=b"1" * 8, parent_span_id=b"0" * 8, attributes=[*first, *second]),
+        Span(trace_id=b"t" * 16, span_id=b"2" * 8, parent_span_id=b"0" * 8, attributes=[*first, warning]),
+        Span(
+            trace_id=b"t" * 16,
+            span_id=b"3" * 8,
+            parent_span_id=b"1" * 8,
+            events=[Span.Event(name="late", time_unix_nano=2000, attributes=first), Span.Event(time_unix_nano=1000)],
+            links=[Span.Link(span_id=b"4" * 8), Span.Link(trace_id=b"t" * 16, span_id=b"1" * 8)],
+        ),
+    ]
+    found = TracesData()
+    for attributes, span in zip((first, second, second), spans, strict=True):
+        part = found.resource_spans.add()
+        part.resource.attributes.extend(attributes)
+        part.scope_spans.add().spans.append(span)
+    written = traces_json(found, is_adjusted=True)
+    assert written != traces_json(found)
+    assert written == traces_json(adjusted(found))
+    assert [span["warnings"] for span in written[0]["spans"]] == [
+        ["parent span 3030303030303030 is not in the trace"],
+        ["told before"],
+        None,
+    ]

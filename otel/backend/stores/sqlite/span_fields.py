@@ -11,19 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from otel.backend.codec.lean_messages import BYTES, MANY, NUMBER, ONE, TIME, Field, message_classes
 from otel.backend.codec.varint import varint
 
-PACKAGE: Final = "tracelab.fields"
-BYTES, TIME, NUMBER = (
-    FieldDescriptorProto.TYPE_BYTES,
-    FieldDescriptorProto.TYPE_FIXED64,
-    FieldDescriptorProto.TYPE_INT32,
-)
-ONE, MANY = FieldDescriptorProto.LABEL_OPTIONAL, FieldDescriptorProto.LABEL_REPEATED
 SPANS_TAG = b"\x12"
 
 
@@ -84,7 +76,7 @@ def as_spans_field(body: bytes) -> bytes:
     return SPANS_TAG + varint(len(body)) + body
 
 
-_MESSAGES: Final[dict[str, tuple[tuple[str, int, int | str, FieldDescriptorProto.Label.ValueType], ...]]] = {
+_MESSAGES: Final[dict[str, tuple[Field, ...]]] = {
     "ResourceSpans": (("scope_spans", 2, BYTES, MANY),),
     "ScopeBodies": (("spans", 2, BYTES, MANY),),
     "ScopeSpans": (("spans", 2, "Span", MANY),),
@@ -106,24 +98,7 @@ _MESSAGES: Final[dict[str, tuple[tuple[str, int, int | str, FieldDescriptorProto
 }
 
 
-def _message_classes() -> dict[str, Any]:
-    file = FileDescriptorProto(name="tracelab/fields.proto", package=PACKAGE, syntax="proto3")
-    for message, fields in _MESSAGES.items():
-        descriptor = file.message_type.add(name=message)
-        for name, number, kind, label in fields:
-            field = descriptor.field.add(name=name, number=number, label=label)
-            if isinstance(kind, str):
-                field.type, field.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
-            else:
-                field.type = FieldDescriptorProto.Type.ValueType(kind)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in _MESSAGES
-    }
-
-
-_CLASSES = _message_classes()
+_CLASSES = message_classes("tracelab.fields", _MESSAGES)
 _RESOURCE_SPANS = _CLASSES["ResourceSpans"]
 _SCOPE_BODIES = _CLASSES["ScopeBodies"]
 _SCOPE_SPANS = _CLASSES["ScopeSpans"]
