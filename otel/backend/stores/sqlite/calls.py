@@ -59,7 +59,7 @@ def _remembered(
 
 
 def _by_trace(connection: sqlite3.Connection, block_id: int, reader: SpanReader) -> dict[int, list[Identity]]:
-    block = reader.block(connection, block_id, {})
+    block = reader.block(connection, block_id)
     found: dict[int, list[Identity]] = {}
     if block is None:
         return found

@@ -26,7 +26,6 @@ from otel.backend.stores.matching import (
     status_number,
     trace_matches,
 )
-from otel.backend.stores.sqlite.block import Block
 from otel.backend.stores.sqlite.names import Names, Origin, StoredOperation
 from otel.backend.stores.sqlite.segments import Columns, Postings, Segment
 from otel.backend.stores.sqlite.span_reader import SpanReader
@@ -119,7 +118,6 @@ class _Looker:
         self._plan = plan
         self._connection = connection
         self._reader = reader
-        self._blocks: dict[int, Block | None] = {}
         self._resources: dict[int, Resource] = {}
         self._scopes: dict[int, InstrumentationScope] = {}
 
@@ -152,7 +150,7 @@ class _Looker:
             if place is None:
                 trace = self._reader.trace(self._connection, trace_key)
                 return trace is not None and trace_matches(trace, self._plan.search)
-            block = self._reader.block(self._connection, place[0], self._blocks)
+            block = self._reader.block(self._connection, place[0])
             if block is not None and self._span_matches(*block.span(place[1])):
                 return True
         return False
@@ -164,7 +162,7 @@ class _Looker:
             place = segment.place(number)
             if place is None:
                 return None
-            block = self._reader.block(self._connection, place[0], self._blocks)
+            block = self._reader.block(self._connection, place[0])
             if block is not None:
                 keys.setdefault(block.trace_key(place[1]), []).append(number)
         return keys

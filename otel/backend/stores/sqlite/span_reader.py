@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, TracesData
@@ -14,7 +15,7 @@ from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.older_pieces import OlderPieces
 from otel.backend.stores.sqlite.span_fields import as_spans_field
 
-# A search remembers so many blocks, some 60 KiB each.
+# The blocks that were read last are remembered for all threads, some 60 KiB each: no block ever changes.
 MAX_REMEMBERED_BLOCKS = 64
 
 # Resource id, scope id, and the `spans` field of a ScopeSpans.
@@ -28,6 +29,8 @@ class SpanReader:
         self._names = names
         self._compression = compression
         self._older = older
+        self._blocks: dict[int, Block] = {}
+        self._remembering = threading.Lock()
 
     def trace(self, connection: sqlite3.Connection, trace_key: int) -> TracesData | None:
         """Return all spans of a trace under their resources and scopes."""
@@ -52,7 +55,7 @@ class SpanReader:
         """Yield the spans of a trace in the order of arrival."""
         yield from self._older.frames(connection, trace_key)
         for block_id in self.block_ids(connection, trace_key):
-            block = self.block(connection, block_id, {})
+            block = self.block(connection, block_id)
             if block is not None:
                 for resource_id, scope_id, body in block.spans_of(trace_key):
                     yield resource_id, scope_id, as_spans_field(body)
@@ -68,13 +71,22 @@ class SpanReader:
         )
         return [row[0] for row in rows]
 
-    def block(self, connection: sqlite3.Connection, block_id: int, remembered: dict[int, Block | None]) -> Block | None:
-        """Return a block, remembered for the next question; None where it is not committed, or gone."""
-        if block_id not in remembered:
-            if len(remembered) >= MAX_REMEMBERED_BLOCKS:
-                del remembered[next(iter(remembered))]
-            remembered[block_id] = self._stored_block(connection, block_id)
-        return remembered[block_id]
+    def block(self, connection: sqlite3.Connection, block_id: int) -> Block | None:
+        """Return a block, remembered for the next question; None where it is not committed, or gone.
+
+        What is remembered may have gone since: whether a trace is still there is told by its row.
+        """
+        found = self._blocks.get(block_id)
+        if found is None:
+            row = connection.execute("SELECT dictionary_id, body FROM span_block WHERE id = ?", (block_id,)).fetchone()
+            if row is None:
+                return None
+            found = self._compression.unpack(connection, *row)
+            with self._remembering:
+                if len(self._blocks) >= MAX_REMEMBERED_BLOCKS:
+                    del self._blocks[next(iter(self._blocks))]
+                self._blocks[block_id] = found
+        return found
 
     def blocks_after(self, connection: sqlite3.Connection, block_id: int) -> Iterator[tuple[int, Block]]:
         """Yield every block past one, with its id."""
@@ -98,7 +110,3 @@ class SpanReader:
         if origin is not None:
             return origin.service
         return service_of(ResourceSpans.FromString(self.origin_body(connection, resource_id)).resource)
-
-    def _stored_block(self, connection: sqlite3.Connection, block_id: int) -> Block | None:
-        row = connection.execute("SELECT dictionary_id, body FROM span_block WHERE id = ?", (block_id,)).fetchone()
-        return self._compression.unpack(connection, *row) if row else None
