@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from otel.backend.api.stream import Feed
 from otel.backend.app import begin_stop, close_app, create_app
 from otel.backend.errors import HostError, PortInUseError
+from otel.backend.http_protocol import BoundedHttp
 from otel.backend.ingest import Ingest
 from otel.backend.ports import TelemetryStore, Written
 from otel.backend.receivers.otlp_grpc import otlp_server
@@ -142,6 +143,7 @@ class Backend:
         server = _Server(
             uvicorn.Config(
                 app,
+                http=BoundedHttp,
                 log_config=None,
                 access_log=False,
                 lifespan="off",

@@ -118,6 +118,7 @@ def serve_lessons(port: int, environ: Mapping[str, str], on_ready: Callable[[str
     pages = LessonPages(lessons, lambda slug: run_in_process(slug, environ, running))
     config = uvicorn.Config(
         pages.app(),
+        http="h11",  # it bounds what it keeps of a request
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -280,6 +280,48 @@ async def test_a_slow_listener_loses_events_and_is_told_how_many() -> None:
     assert await reader.take(0.0) == []
 
 
+@pytest.mark.parametrize(
+    "begin",
+    [b"GET / HTTP/1.1\r\nhost: a\r\n", b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"],
+)
+async def test_a_head_or_a_trailer_without_an_end_is_refused_before_it_fills_the_memory(
+    store: GatedStore, begin: bytes
+) -> None:
+    async with Backend(store, ANY_PORT) as backend:
+        host, _, port = backend.addresses["otlp_http"].rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        with contextlib.suppress(ConnectionError):  # it may close while this still sends
+            writer.write(begin)
+            for number in range(8 * 1024):
+                writer.write(b"x-%d: %s\r\n" % (number, b"a" * 1024))
+                await writer.drain()
+            writer.write(b"\r\n")
+            await writer.drain()
+            pytest.fail("8 MiB of it were taken")
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            assert b" 400 " in await reader.readline()
+
+
+async def test_a_request_that_comes_in_many_pieces_is_answered(store: GatedStore) -> None:
+    async with Backend(store, ANY_PORT) as backend:
+        host, _, port = backend.addresses["query"].rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for _ in range(3):
+            for piece in (
+                b"GET /api/ser",
+                b"vices HTTP/1.1\r\nho",
+                b"st: 127.0.0.1\r\nx-long: ",
+                b"a" * 60_000,
+                b"\r\n\r\n",
+            ):
+                writer.write(piece)
+                await writer.drain()
+            assert b" 200 " in await reader.readline()
+            await reader.readuntil(b"}")
+        writer.close()
+
+
 async def test_two_backends_cannot_share_a_port(store: GatedStore) -> None:
     from otel.backend.errors import PortInUseError
 
