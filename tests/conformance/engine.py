@@ -105,7 +105,7 @@ def flat_spans(document: dict[str, Any]) -> list[dict[str, Any]]:
         span | {"service": plain(part["resource"].get("attributes", [])).get("service.name")}
         for part in document["result"]["resourceSpans"]
         for scope_spans in part["scopeSpans"]
-        for span in scope_spans["spans"]
+        for span in scope_spans.get("spans", ())  # Jaeger leaves the key out where it merged them elsewhere
     ]
     return sorted(found, key=lambda span: (int(span["startTimeUnixNano"]), span["spanId"]))
 

@@ -149,6 +149,7 @@ def test_enum_names_are_taken_in_json(http: Engine) -> None:
         pytest.param(
             {"kind": 1, "attributes": [{"key": "n", "value": {"intValue": 5.0}}, {"key": "none", "value": {}}]},
             id="a language without integers",
+            marks=pytest.mark.ours,  # a Collector wants 5 or "5", and answers 400
         ),
     ],
 )
@@ -258,7 +259,9 @@ def test_a_body_of_very_many_gzip_members_is_not_unpacked(http: Engine) -> None:
 
 def test_a_gzip_bomb_is_413(http: Engine) -> None:
     bomb = gzip.compress(bytes(64 * 1024 * 1024))
-    assert http.post("/v1/traces", bomb, content_type=PROTOBUF, content_encoding="gzip").status_code == 413
+    answer = http.post("/v1/traces", bomb, content_type=PROTOBUF, content_encoding="gzip")
+    # The receiver of Jaeger 2.20 calls it a bad request.
+    assert answer.status_code in ({413} if http.is_ours else {400, 413})
 
 
 @pytest.mark.ours

@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.conformance.engine import Engine
@@ -220,6 +221,8 @@ def test_metrics_of_nobody_are_an_empty_list(engine: Engine) -> None:
 )
 def test_a_bad_metrics_parameter_is_400(engine: Engine, name: str, parameters: dict[str, str]) -> None:
     answer = engine.get(f"/api/metrics/{name}", **parameters)
+    if not engine.is_ours and answer.status_code == httpx.codes.NOT_IMPLEMENTED:
+        pytest.skip("this Jaeger has no store of metrics")
     assert answer.status_code == 400
     check(answer.json(), LEGACY_ERROR)
 

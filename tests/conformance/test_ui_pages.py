@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -27,9 +28,15 @@ def shown(engine: Engine) -> str:
     """A trace that the pages show; returns its id."""
     number, start = engine.fresh(), time.time_ns() // MS * MS
     spans = [span(number, 1, name="GET /cart", start=start), span(number, 2, 1, name="query", kind=3, start=start)]
-    engine.send(resource_spans("ui shop", spans))
-    engine.arrived(trace_id(number).hex(), 2)
-    return trace_id(number).hex()
+    shown = trace_id(number).hex()
+    engine.send(resource_spans(shop(shown), spans))
+    engine.arrived(shown, 2)
+    return shown
+
+
+def shop(shown: str) -> str:
+    """The service of that trace: a name that no other run has, on an engine that keeps what it was sent."""
+    return f"ui shop {shown}"
 
 
 def browser_time(unix_ms: int) -> str:
@@ -47,13 +54,13 @@ def test_every_page_path_is_the_index(engine: Engine, path: str) -> None:
 
 def test_the_search_page_before_a_search(engine: Engine, shown: str) -> None:
     check(engine.json("/api/v3/services"), V3_SERVICES)
-    check(engine.json("/api/v3/operations", service="ui shop"), V3_OPERATIONS)
+    check(engine.json("/api/v3/operations", service=shop(shown)), V3_OPERATIONS)
 
 
 def test_the_search_page_with_results(engine: Engine, shown: str) -> None:
     now_ms = time.time_ns() // MS
     parameters: dict[str, Any] = {
-        "query.serviceName": "ui shop",
+        "query.serviceName": shop(shown),
         "query.operationName": "GET /cart",
         "query.startTimeMin": browser_time(now_ms - 3_600_000),
         "query.startTimeMax": browser_time(now_ms + 1000),
@@ -110,8 +117,8 @@ def test_the_dependencies_page(engine: Engine, shown: str) -> None:
     ids=lambda value: value if isinstance(value, str) else ",".join(value.values()) or "all",
 )
 def test_the_monitor_page(engine: Engine, shown: str, name: str, more: dict[str, str]) -> None:
-    common = f"service=ui shop&endTs={time.time_ns() // MS}&lookback=3600000&step=60000&ratePer=600000&spanKind=server"
-    query = "&".join([common, *(f"{key}={value}" for key, value in more.items())])
+    common = f"endTs={time.time_ns() // MS}&lookback=3600000&step=60000&ratePer=600000&spanKind=server"
+    query = "&".join([f"service={shop(shown)}", common, *(f"{key}={value}" for key, value in more.items())])
     answer = engine.client.get(f"/api/metrics/{name}?{query}")
     assert answer.status_code == 200
     check(answer.json(), METRICS)
@@ -120,11 +127,11 @@ def test_the_monitor_page(engine: Engine, shown: str, name: str, more: dict[str,
 
 @pytest.mark.dropped_after_2_20
 def test_grafana_s_data_source(engine: Engine, shown: str) -> None:
-    assert "ui shop" in engine.json("/api/services")["data"]
-    assert "GET /cart" in engine.json("/api/services/ui%20shop/operations")["data"]
+    assert shop(shown) in engine.json("/api/services")["data"]
+    assert "GET /cart" in engine.json(f"/api/services/{quote(shop(shown))}/operations")["data"]
     end_us = time.time_ns() // 1000
     window = {"start": str(end_us - 3_600_000_000), "end": str(end_us)}
-    found = engine.json("/api/traces", service="ui shop", operation="GET /cart", tags="{}", limit="20", **window)
+    found = engine.json("/api/traces", service=shop(shown), operation="GET /cart", tags="{}", limit="20", **window)
     assert [each["traceID"] for each in found["data"]] == [shown]
     assert engine.json(f"/api/traces/{shown}", start=str(end_us // 1000 - 1), end=str(end_us // 1000))["data"]
     assert not engine.json("/api/dependencies", endTs=str(end_us // 1000), lookback="3600000")["errors"]
