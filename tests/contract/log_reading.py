@@ -72,8 +72,8 @@ def records_for(run: str = "") -> tuple[LogRecord, ...]:
 
 
 def batches(records: Sequence[LogRecord]) -> list[list[LogRecord]]:
-    """How they are written: the later ones first, some together, and one of them twice."""
-    return [list(records[4:]), [*records[1:4], records[0]], [records[1]]]
+    """How they are written: two that begin at the same time, with a record that comes twice, and one around both."""
+    return [[records[1]], [records[1], records[4]], [records[0], records[2], records[3], records[5]]]
 
 
 class LogReading:

@@ -95,13 +95,20 @@ def test_an_answer_that_is_not_opensearchs_is_told_so(body: dict[str, object]) -
         over(httpx.Response(200, json=body)).logs(LogSearch())
 
 
-def test_a_password_goes_to_opensearch_and_into_no_sentence_and_the_readers_token_does_not() -> None:
+def test_a_password_goes_to_opensearch_and_into_no_sentence() -> None:
     asked: list[httpx.Request] = []
     query = over(httpx.Response(404, json={}), asked, "opensearch+http://reader:secret@127.0.0.1:9200/otlp-logs")
     with pytest.raises(NoLogStoreError) as raised:
         query.logs(LogSearch())
     assert "secret" not in str(raised.value)
     assert asked[0].headers["authorization"].startswith("Basic ")
+
+
+def test_opensearch_is_not_shown_the_readers_token() -> None:
+    asked: list[httpx.Request] = []
+    with pytest.raises(NoLogStoreError):
+        over(httpx.Response(404, json={}), asked).logs(LogSearch())
+    assert "authorization" not in asked[0].headers
 
 
 def test_metrics_are_asked_of_the_trace_backend_where_logs_are_in_opensearch() -> None:
