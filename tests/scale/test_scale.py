@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +17,7 @@ import pytest
 
 from clients.discovery.defaults import SERVICES
 from tests.scale.cluster import ROOT, RULE, Cluster
+from tests.scale.cost import cost_counts, cpu_seconds
 from tests.scale.counting import stored_when_settled
 from tests.scale.hops import hops, settled_accepted, settled_sent
 from tests.scale.load import Load, call_reports
@@ -67,7 +66,8 @@ def test_each_span_is_stored_or_sampled_out_by_the_rule(bench: Bench, told: Told
     called_s = time.monotonic()
     accepted = settled_accepted(cluster) - accepted_before
     last_sent_s = settled_sent(cluster)
-    cpu = cpu_seconds(cluster)  # before anybody asks
+    spent = cpu_seconds(cluster)  # before anybody asks
+    spent.subtract(cpu_before)
     stored = stored_when_settled(bench.query, load.calls, spans_of_a_call)
     told.seen("load, at each hop", *hops(cluster).counts_since(before))
     sampled_out = sum(spans_of_a_call[call.is_error] for call in load.calls if call.trace_id not in stored.span_counts)
@@ -84,30 +84,9 @@ def test_each_span_is_stored_or_sampled_out_by_the_rule(bench: Bench, told: Told
         Count("seconds from the last call until Jaeger had all that is kept", round(last_sent_s - called_s)),
     )
     log_records = sum(bench.logs_of_a_call[call.is_error] for call in load.calls)
-    handled = {
-        "agent": accepted,
-        "kafka": accepted,
-        "gateway": accepted,
-        "jaeger": stored.span_count,
-        "cassandra": stored.span_count,
-        "opensearch": log_records,
-    }
+    handled = dict.fromkeys(("agent", "kafka", "gateway"), accepted)
+    handled |= dict.fromkeys(("jaeger", "cassandra"), stored.span_count) | {"opensearch": log_records}
     told.counted(
         "cost of the load, in spans (of OpenSearch: log records) for each second of CPU",
-        *(Count(f"{kind} ({n:,} of them)", per_core(cpu[kind] - cpu_before[kind], n)) for kind, n in handled.items()),
-        *(Count(f"{it.name}: resident MiB", round(it.memory_mib())) for it in cluster.processes.values()),
+        *cost_counts(cluster, spent, handled),
     )
-
-
-def cpu_seconds(cluster: Cluster) -> Counter[str]:
-    """CPU that each kind of engine has used so far."""
-    spent: Counter[str] = Counter()
-    for process in cluster.processes.values():
-        if process.is_running:
-            spent[re.sub(r"-\d+$", "", process.name)] += process.cpu_s()  # type: ignore[assignment]
-    return spent
-
-
-def per_core(cpu_s: float, span_count: int) -> int:
-    """Spans for each second of CPU."""
-    return round(span_count / cpu_s) if cpu_s else 0
