@@ -52,7 +52,7 @@ def blocks_of(
 def written(connection: sqlite3.Connection, writer: BlockWriter, bodies: list[bytes]) -> None:
     writer.begin_run(1, 2)
     for number, body in enumerate(bodies):
-        if writer.is_full:
+        if not writer.room:
             writer.end_block(connection)
         writer.add(number, body)
     writer.finish(connection)

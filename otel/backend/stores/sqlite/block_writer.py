@@ -19,6 +19,8 @@ class BlockWriter:
     def __init__(self, compression: Compression) -> None:
         self._compression = compression
         self.next_id = 1
+        # How many spans the block still takes; none where the next one begins a block.
+        self.room = 0
         self._origin = (0, 0)
         self._bytes_per_block = BYTES_PER_BLOCK
         self._keys: list[int] = []
@@ -34,16 +36,6 @@ class BlockWriter:
         self.next_id = max(self.next_id, last_indexed_id + 1, last_id + 1)
         self._clear()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the next span begins a new block."""
-        return len(self._keys) >= SPANS_PER_BLOCK or self._size_bytes >= self._bytes_per_block
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the next span is the first of its block."""
-        return not self._keys
-
     def begin_run(self, resource_id: int, scope_id: int) -> None:
         """Say which resource and scope the spans to come have."""
         self._origin = (resource_id, scope_id)
@@ -51,12 +43,17 @@ class BlockWriter:
 
     def add(self, trace_key: int, body: bytes) -> None:
         """Add a span, as protobuf."""
+        if not self._keys:
+            self.room = SPANS_PER_BLOCK
         self._keys.append(trace_key)
         self._bodies.append(body)
         self._size_bytes += len(body)
+        self.room = self.room - 1 if self._size_bytes < self._bytes_per_block else 0
 
     def end_block(self, connection: sqlite3.Connection) -> None:
-        """Pack what was collected since the last one."""
+        """Pack what was collected since the last one, if anything."""
+        if not self._keys:
+            return
         self._compression.renew_in_time(connection)
         ends = [begin for _, begin in self._runs[1:]] + [len(self._keys)]
         runs = [(*origin, end - begin) for (origin, begin), end in zip(self._runs, ends, strict=True) if end > begin]
@@ -67,13 +64,12 @@ class BlockWriter:
         self._links += [(key, self.next_id) for key in keys]
         self._rows.append((self.next_id, min(keys), max(keys), self._compression.dictionary_id, packed))
         self.next_id += 1
-        self._keys, self._bodies, self._size_bytes = [], [], 0
+        self._keys, self._bodies, self._size_bytes, self.room = [], [], 0, 0
         self._runs = [(self._origin, 0)]
 
     def finish(self, connection: sqlite3.Connection) -> None:
         """Write every block of the transaction."""
-        if self._keys:
-            self.end_block(connection)
+        self.end_block(connection)
         connection.executemany(
             "INSERT INTO span_block (id, min_trace_key, max_trace_key, dictionary_id, body) VALUES (?, ?, ?, ?, ?)",
             self._rows,
@@ -82,5 +78,5 @@ class BlockWriter:
         self._clear()
 
     def _clear(self) -> None:
-        self._keys, self._bodies, self._size_bytes = [], [], 0
+        self._keys, self._bodies, self._size_bytes, self.room = [], [], 0, 0
         self._runs, self._links, self._rows = [], [], []

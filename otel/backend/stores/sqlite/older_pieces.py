@@ -48,7 +48,7 @@ class OlderPieces:
             for resource_id, scope_id, spans in frames_in(connection, piece):
                 blocks.begin_run(resource_id, scope_id)
                 for body in bodies_in(spans):
-                    if blocks.is_full:
+                    if not blocks.room:
                         blocks.end_block(connection)
                     blocks.add(trace_key, body)
         blocks.finish(connection)

@@ -88,9 +88,8 @@ class _ResourceBatch:
                 continue
             grown[trace_id] = state
             added += 1
-            if blocks.is_full:
+            if not blocks.room:
                 blocks.end_block(connection)
-            if blocks.is_empty:
                 segment = self._segments.begin_block(blocks.next_id)
             blocks.add(state.key, body)
             shared = shared_of.get((name, span.kind, status))

@@ -21,6 +21,8 @@ SERVICE_COUNT = struct.Struct("<III")
 MAX_REMEMBERED_SPANS = 40_000
 IDS_PER_QUERY = 500
 INT64_MAX = 2**63 - 1
+# A trace's id and arrival stay as they are.
+ROW_CONSTANTS = 2
 SUMMARY_COLUMNS = (
     "trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services, root_start, key"
 )
@@ -32,6 +34,7 @@ class TraceState:
     __slots__ = (
         "arrival",
         "error_count",
+        "is_stored",
         "key",
         "max_end",
         "min_start",
@@ -49,6 +52,7 @@ class TraceState:
         self.key = key
         self.trace_id = trace_id
         self.arrival = arrival
+        self.is_stored = False
         self.min_start = INT64_MAX
         self.max_end = 0
         self.span_count = 0
@@ -96,25 +100,20 @@ class TraceState:
         counts[0] += 1
         counts[1] += is_error
 
-    @property
-    def orphan_count(self) -> int:
-        """How many spans name a parent that is not there."""
-        return sum(self.missing.values())
-
     def row(self) -> tuple[object, ...]:
-        """Return the values of the trace's row, key last."""
-        services = b"".join([SERVICE_COUNT.pack(each, *counts) for each, counts in self.services.items()])
+        """Return the values of the trace's row, first those that a trace keeps as it grows, key last."""
+        root_start, missing = self.root_start, self.missing
         return (
             self.trace_id,
             self.arrival,
             self.min_start if self.min_start < INT64_MAX else 0,
-            min(self.max_end, INT64_MAX),
+            self.max_end if self.max_end < INT64_MAX else INT64_MAX,
             self.span_count,
             self.error_count,
-            self.orphan_count,
-            self.root_start if self.root_start is None else min(self.root_start, INT64_MAX),
+            sum(missing.values()) if missing else 0,
+            root_start if root_start is None or root_start < INT64_MAX else INT64_MAX,
             self.root_operation_id,
-            services,
+            b"".join([SERVICE_COUNT.pack(each, *counts) for each, counts in self.services.items()]),
             self.key,
         )
 
@@ -169,14 +168,23 @@ class TraceStates:
 
     def write(self, connection: sqlite3.Connection, touched: Iterable[TraceState], added_spans: int) -> None:
         """Write the rows of traces that grew, then forget the oldest states past the bound."""
+        new: list[tuple[object, ...]] = []
+        known: list[tuple[object, ...]] = []
+        for state in touched:
+            if state.is_stored:
+                known.append(state.row()[ROW_CONSTANTS:])
+            else:
+                new.append(state.row())
+                state.is_stored = True
         connection.executemany(
             "INSERT INTO trace (trace_id, arrival, min_start, max_end, span_count, error_count, orphan_count,"
-            " root_start, root_operation_id, services, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET min_start = excluded.min_start, max_end = excluded.max_end,"
-            " span_count = excluded.span_count, error_count = excluded.error_count,"
-            " orphan_count = excluded.orphan_count, root_start = excluded.root_start,"
-            " root_operation_id = excluded.root_operation_id, services = excluded.services",
-            [state.row() for state in touched],
+            " root_start, root_operation_id, services, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            new,
+        )
+        connection.executemany(
+            "UPDATE trace SET min_start = ?, max_end = ?, span_count = ?, error_count = ?, orphan_count = ?,"
+            " root_start = ?, root_operation_id = ?, services = ? WHERE key = ?",
+            known,
         )
         self._remembered_spans += added_spans
         while self._remembered_spans > MAX_REMEMBERED_SPANS and len(self._states) > 1:
@@ -190,6 +198,7 @@ class TraceStates:
             (trace_id,),
         ).fetchone()
         state = TraceState(row[0], trace_id, row[1])
+        state.is_stored = True
         state.min_start, state.max_end, state.span_count, state.error_count = row[2:6]
         state.min_start = state.min_start or INT64_MAX
         state.root_start, state.root_operation_id = row[6:8]
