@@ -161,6 +161,7 @@ class Ingest:
                 [part for submission in submissions for part in submission.spans],
                 [part for submission in submissions for part in submission.logs],
                 [part for submission in submissions for part in submission.metrics],
+                [content for submission in submissions for content in submission.span_contents],
             )
         except StoreFullError as error:
             self._storage_error = str(error)

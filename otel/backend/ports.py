@@ -189,9 +189,17 @@ class TelemetryStore(MetricStore, Protocol):
         """The damaged file that was moved out of the way when the store was opened; None where there was none."""
 
     def write(
-        self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs], metrics: Iterable[ResourceMetrics] = ()
+        self,
+        spans: Iterable[ResourceSpans],
+        logs: Iterable[ResourceLogs],
+        metrics: Iterable[ResourceMetrics] = (),
+        span_contents: Sequence[bytes] = (),
     ) -> Written:
-        """Store a batch, which belongs to the store from here on. Every metric has data, every point a time."""
+        """Store a batch, which belongs to the store from here on. Every metric has data, every point a time.
+
+        `span_contents` are bytes that say the same scopes and spans as each of `spans`, where the caller has them; an
+        empty one, and one that is missing, is not known.
+        """
 
     def expire(self) -> int:
         """Drop what is past the bounds of age and bytes; returns how many traces went."""

@@ -24,7 +24,7 @@ from otel.backend.errors import (
     TelemetryTooLargeError,
 )
 from otel.backend.ingest import Ingest
-from otel.backend.receivers.requests import LogsSignal, MetricsSignal, Signal, TracesSignal, parse_protobuf
+from otel.backend.receivers.requests import LogsSignal, MetricsSignal, Signal, TracesSignal, protobuf_submission
 
 # Well above what a batch processor sends; an oversize batch costs a Python exporter its whole timeout.
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
@@ -78,7 +78,7 @@ def _code(error: BackendError) -> code_pb2.Code:
 def _export(signal: Signal, ingest: Ingest) -> Export:
     async def export(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         try:
-            submission = signal.submission(parse_protobuf(request, signal), len(request))
+            submission = protobuf_submission(request, signal)
             await ingest.submit(submission)
         except BackendError as error:
             log.debug("export.refused", signal=signal.name, error=str(error))

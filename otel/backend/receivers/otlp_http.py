@@ -35,7 +35,7 @@ from otel.backend.receivers.requests import (
     TracesSignal,
     json_body,
     parse_json,
-    parse_protobuf,
+    protobuf_submission,
 )
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
@@ -66,8 +66,10 @@ def _endpoint(signal: Signal, ingest: Ingest) -> Callable[[Request], Awaitable[R
             return PlainTextResponse(f"415 unsupported media type, supported: [{JSON}, {PROTOBUF}]", status_code=415)
         try:
             body = await _body(request)
-            parsed = parse_json(body, signal) if media_type == JSON else parse_protobuf(body, signal)
-            submission = signal.submission(parsed, len(body))
+            if media_type == JSON:
+                submission = signal.submission(parse_json(body, signal), len(body))
+            else:
+                submission = protobuf_submission(body, signal)
             await ingest.submit(submission)
         except BackendError as error:
             return _error(error, media_type)

@@ -28,6 +28,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
+from otel.backend.codec.lean_messages import BYTES, MANY, message_classes
 from otel.backend.codec.otlp_json import read_json, to_json
 from otel.backend.codec.utf8_repair import parse_with_repair
 from otel.backend.errors import MalformedTelemetryError
@@ -36,14 +37,19 @@ from otel.backend.receivers.request_bounds import refuse_too_many
 
 TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8
+_REQUEST = message_classes("tracelab.request", {"Request": (("resource_spans", 1, BYTES, MANY),)})["Request"]
 NO_TRACE_ID, NO_SPAN_ID = bytes(TRACE_ID_BYTES), bytes(SPAN_ID_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What one export request brings to the store; it belongs to the store once written."""
+    """What one export request brings to the store; it belongs to the store once written.
+
+    `span_contents` has the request's own bytes for each of `spans`, empty where the messages were changed.
+    """
 
     spans: tuple[ResourceSpans, ...] = ()
+    span_contents: tuple[bytes, ...] = ()
     logs: tuple[ResourceLogs, ...] = ()
     metrics: tuple[ResourceMetrics, ...] = ()
     size_bytes: int = 0
@@ -62,13 +68,24 @@ class TracesSignal:
     name = "traces"
     request_type = ExportTraceServiceRequest
 
-    def submission(self, request: Message, size_bytes: int) -> Submission:
-        """Take the spans that can be stored."""
+    def submission(self, request: Message, size_bytes: int, body: bytes = b"") -> Submission:
+        """Take the spans that can be stored; `body` is what the request was read from, where that is known."""
         assert isinstance(request, ExportTraceServiceRequest)
         refuse_too_many(request.resource_spans, "scope_spans", "spans")
-        rejected = sum(_put_in_order(part) for part in request.resource_spans)
-        kept = tuple(part for part in request.resource_spans if part.scope_spans)
-        return Submission(spans=kept, size_bytes=size_bytes, rejected_span_count=rejected)
+        parts, rejected = request.resource_spans, 0
+        contents = list(_REQUEST.FromString(body).resource_spans) if body else [b""] * len(parts)
+        for number, part in enumerate(parts):
+            rejected_here, is_changed = _put_in_order(part)
+            rejected += rejected_here
+            if is_changed:
+                contents[number] = b""
+        kept = [(part, content) for part, content in zip(parts, contents, strict=True) if part.scope_spans]
+        return Submission(
+            spans=tuple(part for part, _ in kept),
+            span_contents=tuple(content for _, content in kept),
+            size_bytes=size_bytes,
+            rejected_span_count=rejected,
+        )
 
     def response(self, submission: Submission) -> Message:
         """Say what was left out, if anything."""
@@ -87,7 +104,7 @@ class LogsSignal:
     name = "logs"
     request_type = ExportLogsServiceRequest
 
-    def submission(self, request: Message, size_bytes: int) -> Submission:
+    def submission(self, request: Message, size_bytes: int, _body: bytes = b"") -> Submission:
         """Take every record; ids of a wrong length are dropped from it, as they can name nothing."""
         assert isinstance(request, ExportLogsServiceRequest)
         refuse_too_many(request.resource_logs, "scope_logs", "log_records")
@@ -112,7 +129,7 @@ class MetricsSignal:
     name = "metrics"
     request_type = ExportMetricsServiceRequest
 
-    def submission(self, request: Message, size_bytes: int) -> Submission:
+    def submission(self, request: Message, size_bytes: int, _body: bytes = b"") -> Submission:
         """Take the points that can be stored."""
         assert isinstance(request, ExportMetricsServiceRequest)
         refuse_too_many(request.resource_metrics, "scope_metrics", "metrics")
@@ -134,15 +151,16 @@ class MetricsSignal:
 Signal = TracesSignal | LogsSignal | MetricsSignal
 
 
-def parse_protobuf(body: bytes, signal: Signal) -> Message:
-    """Parse a protobuf body; strings that are not UTF-8 are repaired, anything else is MalformedTelemetryError."""
+def protobuf_submission(body: bytes, signal: Signal) -> Submission:
+    """Read a protobuf body; strings that are not UTF-8 are repaired, anything else is MalformedTelemetryError."""
     try:
-        return signal.request_type.FromString(body)
+        request = signal.request_type.FromString(body)
     except DecodeError:
         repaired = parse_with_repair(body, signal.request_type)
-    if repaired is None:
-        raise MalformedTelemetryError(f"the body is not an OTLP {signal.name} request in protobuf")
-    return repaired
+        if repaired is None:
+            raise MalformedTelemetryError(f"the body is not an OTLP {signal.name} request in protobuf") from None
+        return signal.submission(repaired, len(body))
+    return signal.submission(request, len(body), body)
 
 
 def parse_json(body: bytes, signal: Signal) -> Message:
@@ -175,23 +193,29 @@ def name_service(resource: Resource) -> None:
     added.value.string_value = "missing-service-name"
 
 
-def _put_in_order(part: ResourceSpans) -> int:
+def _put_in_order(part: ResourceSpans) -> tuple[int, bool]:
+    """Return how many spans were left out, and whether any was left out or changed."""
     name_service(part.resource)
-    rejected = sum(_drop_unusable(scope_spans) for scope_spans in part.scope_spans)
+    rejected, is_changed = 0, False
+    for scope_spans in part.scope_spans:
+        rejected_here, is_changed_here = _drop_unusable(scope_spans)
+        rejected += rejected_here
+        is_changed |= is_changed_here
     if rejected:
         _keep(part.scope_spans, [scope_spans for scope_spans in part.scope_spans if scope_spans.spans])
-    return rejected
+    return rejected, is_changed
 
 
-def _drop_unusable(scope_spans: ScopeSpans) -> int:
+def _drop_unusable(scope_spans: ScopeSpans) -> tuple[int, bool]:
     spans = scope_spans.spans
     usable = []
+    is_changed = False
     for span in spans:
         if not span.name:
-            span.name = "empty-span-name"
+            span.name, is_changed = "empty-span-name", True
         parent_id = span.parent_span_id
         if parent_id and (len(parent_id) != SPAN_ID_BYTES or parent_id == NO_SPAN_ID):
-            span.parent_span_id = b""
+            span.parent_span_id, is_changed = b"", True
         trace_id, span_id = span.trace_id, span.span_id
         if (
             len(trace_id) == TRACE_ID_BYTES
@@ -203,7 +227,7 @@ def _drop_unusable(scope_spans: ScopeSpans) -> int:
     rejected = len(spans) - len(usable)
     if rejected:
         _keep(spans, usable)
-    return rejected
+    return rejected, is_changed or rejected > 0
 
 
 def _keep(repeated: Any, kept: list[Any]) -> None:

@@ -93,7 +93,11 @@ class MemoryStore:
         """Nothing: there is no file."""
 
     def write(
-        self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs], metrics: Iterable[ResourceMetrics] = ()
+        self,
+        spans: Iterable[ResourceSpans],
+        logs: Iterable[ResourceLogs],
+        metrics: Iterable[ResourceMetrics] = (),
+        span_contents: Sequence[bytes] = (),  # noqa: ARG002  # the messages are kept
     ) -> Written:
         """Store a batch."""
         with self._lock:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,11 @@ class GatedStore(MemoryStore):
         self.failure: Exception | None = None
 
     def write(
-        self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs], metrics: Iterable[ResourceMetrics] = ()
+        self,
+        spans: Iterable[ResourceSpans],
+        logs: Iterable[ResourceLogs],
+        metrics: Iterable[ResourceMetrics] = (),
+        span_contents: Sequence[bytes] = (),
     ) -> Written:
         self.entered.set()
         assert self.gate.wait(10)

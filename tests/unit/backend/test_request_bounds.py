@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otel.backend.errors import TelemetryTooLargeError
 from otel.backend.receivers import request_bounds
-from otel.backend.receivers.requests import LogsSignal, MetricsSignal, Signal, TracesSignal, parse_protobuf
+from otel.backend.receivers.requests import LogsSignal, MetricsSignal, Signal, TracesSignal, protobuf_submission
 
 MEBIBYTE = 1 << 20
 
@@ -88,6 +88,6 @@ def test_a_request_holds_at_most_so_many_things(signal: Signal, request_: Any, t
     "part", [b"\x0a\x00", b"\x0a\x02\x12\x00", b"\x0a\x04\x12\x02\x12\x00"], ids=["resources", "scopes", "records"]
 )
 def test_a_mebibyte_of_nothing_is_refused_before_it_is_walked(signal: Signal, part: bytes) -> None:
-    request = parse_protobuf(part * (MEBIBYTE // len(part)), signal)
+    body = part * (MEBIBYTE // len(part))
     with pytest.raises(TelemetryTooLargeError):
-        signal.submission(request, MEBIBYTE)
+        protobuf_submission(body, signal)

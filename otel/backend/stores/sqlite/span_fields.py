@@ -29,7 +29,10 @@ class SpanFields(Protocol):
     kind: int
     start_time_unix_nano: int
     end_time_unix_nano: int
-    status: bytes
+
+    @property
+    def statuses(self) -> Sequence[bytes]:
+        """One as Status bytes, or none; a sender that writes several means all of them as one."""
 
     @property
     def attributes(self) -> Sequence[bytes]:
@@ -66,6 +69,12 @@ def indexed_attributes(span: SpanFields) -> Sequence[bytes]:
     return [*span.attributes, *(content for part in (*span.events, *span.links) for content in part.attributes)]
 
 
+def status_of(span: SpanFields) -> bytes:
+    """Return a span's status as bytes. What is written in parts means the same as the parts one after the other."""
+    statuses = span.statuses
+    return b"".join(statuses) if statuses else b""
+
+
 def status_code(status: bytes) -> int:
     """Return OTLP's number of a span's status."""
     return Status.FromString(status).code if status else 0
@@ -91,7 +100,7 @@ _MESSAGES: Final[dict[str, tuple[Field, ...]]] = {
         ("attributes", 9, BYTES, MANY),
         ("events", 11, "Event", MANY),
         ("links", 13, "Link", MANY),
-        ("status", 15, BYTES, ONE),
+        ("statuses", 15, BYTES, MANY),
     ),
     "Event": (("attributes", 3, BYTES, MANY),),
     "Link": (("attributes", 4, BYTES, MANY),),

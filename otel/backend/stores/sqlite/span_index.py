@@ -6,7 +6,7 @@ import sqlite3
 
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.segment_list import SegmentList
-from otel.backend.stores.sqlite.span_fields import as_spans_field, indexed_attributes, spans_in, status_code
+from otel.backend.stores.sqlite.span_fields import as_spans_field, indexed_attributes, spans_in, status_code, status_of
 from otel.backend.stores.sqlite.span_reader import SpanReader
 
 INT64_MAX = 2**63 - 1
@@ -29,5 +29,5 @@ def index_again(
                 reader.service(connection, resource_id), span.name.decode("utf-8"), span.kind
             )
             start, end = span.start_time_unix_nano, span.end_time_unix_nano
-            shared = (operation_id, status_code(span.status) & 0xFF, resource_id, scope_id)
+            shared = (operation_id, status_code(status_of(span)) & 0xFF, resource_id, scope_id)
             segment.add(block.trace_key(position), start, duration_of(start, end), shared, indexed_attributes(span))

@@ -6,7 +6,8 @@ The writer's thread only. This is the hot path: a span is read once, as few fiel
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
@@ -15,7 +16,14 @@ from otel.backend.stores.sqlite.block_writer import BlockWriter
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.segment_list import SegmentList
 from otel.backend.stores.sqlite.segments import Shared
-from otel.backend.stores.sqlite.span_fields import bodies_in, indexed_attributes, scopes_in, spans_in, status_code
+from otel.backend.stores.sqlite.span_fields import (
+    bodies_in,
+    indexed_attributes,
+    scopes_in,
+    spans_in,
+    status_code,
+    status_of,
+)
 from otel.backend.stores.sqlite.span_index import duration_of
 from otel.backend.stores.sqlite.trace_rows import INT64_MAX, TraceState, TraceStates
 
@@ -32,15 +40,23 @@ class SpanWriter:
         self._blocks = blocks
 
     def write(
-        self, connection: sqlite3.Connection, spans: Iterable[ResourceSpans], now_unix_nano: int
+        self,
+        connection: sqlite3.Connection,
+        spans: Iterable[ResourceSpans],
+        contents: Sequence[bytes],
+        now_unix_nano: int,
     ) -> tuple[frozenset[bytes], int, int]:
-        """Store spans; returns the trace ids that grew, the number of new spans and of those seen before."""
+        """Store spans; `contents` are the parts as bytes, as far as they are known.
+
+        Returns the trace ids that grew, the number of new spans and of those seen before.
+        """
         grown: dict[bytes, TraceState] = {}
         added = seen = 0
-        for part in spans:
+        for part, content in zip_longest(spans, contents):
             batch = _ResourceBatch(self, connection, part, now_unix_nano)
-            for scope_spans, content in zip(part.scope_spans, scopes_in(part.SerializeToString()), strict=True):
-                added += batch.add(scope_spans, content, grown)
+            scopes = scopes_in(content or part.SerializeToString())
+            for scope_spans, scope_content in zip(part.scope_spans, scopes, strict=True):
+                added += batch.add(scope_spans, scope_content, grown)
                 seen += len(scope_spans.spans)
         self._blocks.finish(connection)
         self._states.write(connection, grown.values(), added)
@@ -80,7 +96,7 @@ class _ResourceBatch:
         self._states.prepare(connection, dict.fromkeys(span.trace_id for span in spans), self._now_unix_nano)
         for span, body in zip(spans, bodies_in(content), strict=True):
             trace_id, span_id, name = span.trace_id, span.span_id, span.name
-            start, parent_id, status = span.start_time_unix_nano, span.parent_span_id, span.status
+            start, parent_id, status = span.start_time_unix_nano, span.parent_span_id, status_of(span)
             state = grown.get(trace_id)
             if state is None:
                 state = self._states.of(connection, trace_id)

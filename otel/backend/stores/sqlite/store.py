@@ -85,13 +85,19 @@ class SqliteStore:
         return self._database.set_aside
 
     def write(
-        self, spans: Iterable[ResourceSpans], logs: Iterable[ResourceLogs], metrics: Iterable[ResourceMetrics] = ()
+        self,
+        spans: Iterable[ResourceSpans],
+        logs: Iterable[ResourceLogs],
+        metrics: Iterable[ResourceMetrics] = (),
+        span_contents: Sequence[bytes] = (),
     ) -> Written:
         """Store a batch in one transaction."""
         now_unix_nano = self._now_unix_nano()
         try:
             with self._database.transaction() as connection:
-                trace_ids, span_count, duplicate_count = self._writer.write(connection, spans, now_unix_nano)
+                trace_ids, span_count, duplicate_count = self._writer.write(
+                    connection, spans, span_contents, now_unix_nano
+                )
                 log_count, log_duplicate_count = write_logs(connection, logs, self._names, now_unix_nano)
                 points = write_metrics(connection, metrics, self._names, self._series, now_unix_nano)
                 sealed = self._segments.seal_full(connection)
