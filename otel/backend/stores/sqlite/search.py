@@ -128,15 +128,15 @@ class _Looker:
         """
         postings: list[Postings] = []
         for tokens in self._plan.token_sets:
-            postings.append(segment.postings(self._connection, tokens))
-            if postings[-1].is_empty:
+            found = segment.postings(self._connection, tokens)
+            if found.is_empty:
                 return
-        few = min((each.numbers for each in postings if not each.set_ids), key=len, default=None)
-        if self._plan.must_verify and few is not None and len(few) <= FEW_SPANS:
-            by_place = self._keys_by_place(segment, few)
-            if by_place is not None:
-                yield segment.max_start, by_place
-                return
+            if self._plan.must_verify and not found.set_ids and len(found.numbers) <= FEW_SPANS:
+                by_place = self._keys_by_place(segment, found.numbers)
+                if by_place is not None:
+                    yield segment.max_start, by_place
+                    return
+            postings.append(found)
         columns = segment.columns(self._connection)
         if columns is not None:
             yield from _keys_in_columns(self._plan, columns, postings)
