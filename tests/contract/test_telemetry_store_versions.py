@@ -16,7 +16,7 @@ from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.measurements import number_point, resource_metrics, sum_metric
 from tests.contract.older_store import as_version_2_left_it
 from tests.contract.sqlite_store import filled, found
-from tests.contract.telemetry import SECOND, T0, resource_spans, span, trace_id
+from tests.contract.telemetry import SECOND, T0, log_record, resource_logs, resource_spans, span, trace_id
 
 
 def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreRefusedError, match=r"newer version \(schema 99, this one reads 3\)"):
+    with pytest.raises(StoreRefusedError, match=r"newer version \(schema 99, this one reads 4\)"):
         SqliteStore(path)
 
 
@@ -52,7 +52,7 @@ def test_a_file_of_the_version_before_metrics_opens_with_all_it_has_and_takes_me
         assert [each.metric.name for each in store.metric_series()] == ["calls"]
         store.close()
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 4
     connection.close()
 
 
@@ -134,4 +134,36 @@ def test_a_migration_that_is_cut_off_is_done_at_the_next_start(path: Path, monke
             SqliteStore(path)
     store = SqliteStore(path)
     assert (found(store, limit=1), store.metric_series()) == ([11], [])
+    store.close()
+
+
+def test_a_file_of_the_version_without_packed_log_records_is_read_and_goes_on_with_packed_ones(path: Path) -> None:
+    now = T0
+    store = SqliteStore(path, Retention(max_age_s=3600), lambda: now)
+    records = [log_record(f"older line {number}", time=T0 + number, trace=1, number=number) for number in range(1, 5)]
+    store.write([], [resource_logs("order", records)])
+    store.close()
+    with sqlite3.connect(path) as connection:  # so few lie as they are, as each did then
+        assert connection.execute("SELECT min(substr(record, 1, 1)) FROM log").fetchone()[0] > b"\x01"
+        connection.execute("DROP TABLE log_dictionary")
+        connection.execute("PRAGMA user_version = 3")
+    connection.close()
+    store = SqliteStore(path, Retention(max_age_s=3600), lambda: now)
+    newer = [
+        log_record(f"newer line {number}", time=T0 + 10 + number, trace=1, number=number) for number in range(1, 999)
+    ]
+    assert store.write([], [resource_logs("order", records)]).duplicate_count == 4
+    store.write([], [resource_logs("order", newer)])
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT min(substr(record, 1, 1)) FROM log").fetchone()[0] <= b"\x01"
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 4
+    connection.close()
+    (page,) = store.logs(LogSearch(trace_id=trace_id(1), limit=2000)).resource_logs
+    assert list(page.scope_logs[0].log_records) == [*records, *newer]
+    assert [len(each.scope_logs[0].log_records) for each in store.logs(LogSearch(text="older")).resource_logs] == [4]
+    assert store.write([], [resource_logs("order", newer)]).duplicate_count == len(newer)
+    now += 7200 * SECOND
+    store.expire()
+    assert store.statistics().log_count == 0
+    assert not store.logs(LogSearch(text="line")).resource_logs
     store.close()

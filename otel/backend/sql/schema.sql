@@ -65,4 +65,6 @@ CREATE INDEX log_trace ON log (trace_id, time, id) WHERE trace_id IS NOT NULL;
 CREATE INDEX log_arrival ON log (arrival);
 
 -- The words of log records. It keeps no text of its own: that is made anew from the record when a row goes.
-CREATE VIRTUAL TABLE log_text USING fts5 (text, content = '', tokenize = 'unicode61 remove_diacritics 0');
+CREATE VIRTUAL TABLE log_text USING fts5 (
+  text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 0'
+);

@@ -20,7 +20,7 @@ import structlog
 from otel.backend.errors import StoreError, StoreFullError, StoreRefusedError
 from otel.backend.stores.sqlite.file_lock import FileLock
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # "gTL1": tells our files from other SQLite databases, which are left alone.
 APPLICATION_ID = 0x67544C31
 SQLITE_HEAD = b"SQLite format 3\0"
@@ -189,7 +189,7 @@ def _is_file_of_something_else(path: Path) -> bool:
 def _begin(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    _run(connection, "schema.sql", "metrics.sql", "spans.sql")
+    _run(connection, "schema.sql", "metrics.sql", "spans.sql", "logs.sql")
 
 
 def _run(connection: sqlite3.Connection, *names: str) -> None:
@@ -216,9 +216,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
     # Version 1 had no metrics, and the first files with them could not tell which points have exemplars.
-    # Version 2 had spans in pieces: they are read where they lie, and what comes lies in blocks.
+    # Version 2 had spans in pieces: they are read where they lie, and what comes lies in blocks. Version 3 had log
+    # records as they are.
     if version < SCHEMA_VERSION or not _has(connection, "metric_exemplar"):
-        _run(connection, "metrics.sql", "spans.sql")
+        _run(connection, "metrics.sql", "spans.sql", "logs.sql")
     tables = ["trace", "span_block", "span_segment", "log", "metric_series", "metric_point", "metric_exemplar"]
     for table in tables + [each for each in ("span_piece", "segment") if _has(connection, each)]:
         connection.execute(f"SELECT max(rowid), min(rowid) FROM {table}").fetchone()  # noqa: S608  # our own names

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from otel.backend.stores.sqlite.log_packing import LogPacking
 from otel.backend.stores.sqlite.log_rows import delete_logs
 from otel.backend.stores.sqlite.metric_rows import SeriesTable, expire_points, next_point_horizon
 from otel.backend.stores.sqlite.names import Names
@@ -57,6 +58,7 @@ def expire_before(
     older: OlderPieces,
     names: Names,
     series: SeriesTable,
+    packing: LogPacking,
 ) -> Expired:
     """Drop what arrived before the horizon, at most one step of it, inside the caller's transaction."""
     rows = connection.execute(
@@ -75,7 +77,7 @@ def expire_before(
         connection.execute("DELETE FROM trace WHERE key = ?", (key,))
     _drop_blocks(connection, max(block_ids, default=0))
     log_ids += _lone_logs(connection, horizon_unix_nano)
-    delete_logs(connection, list(dict.fromkeys(log_ids)))
+    delete_logs(connection, list(dict.fromkeys(log_ids)), packing)
     first_key = connection.execute("SELECT min(key) FROM trace").fetchone()[0]
     gone = segments.drop_expired(connection, first_key if first_key is not None else 2**62)
     if gone:

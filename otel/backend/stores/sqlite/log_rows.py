@@ -21,6 +21,7 @@ from otel.backend.ports import LogPage, LogPosition, LogSearch
 from otel.backend.stores.log_text import record_time, searchable_text, words_of
 from otel.backend.stores.matching import service_of
 from otel.backend.stores.regroup import log_page_entries
+from otel.backend.stores.sqlite.log_packing import LogPacking
 from otel.backend.stores.sqlite.names import Names
 
 INT64_MAX = 2**63 - 1
@@ -30,7 +31,7 @@ COMMON_HITS = 5_000
 ROWS_PER_STEP = 2_000
 FINGERPRINTS_PER_QUERY = 500
 # Splits a page's columns from what only positions it.
-PAGE_COLUMNS = "time, id, resource_id, scope_id, record"
+PAGE_COLUMNS = "time, id, resource_id, scope_id, record, trace_id, span_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class StoredLog:
 
 
 def write_logs(
-    connection: sqlite3.Connection, logs: Iterable[ResourceLogs], names: Names, now_unix_nano: int
+    connection: sqlite3.Connection, logs: Iterable[ResourceLogs], names: Names, packing: LogPacking, now_unix_nano: int
 ) -> tuple[int, int]:
     """Store records inside the caller's transaction; returns how many were new and how many were seen before."""
     occurrences: Counter[bytes] = Counter()
@@ -67,11 +68,11 @@ def write_logs(
         return 0, 0
     for fingerprint in _stored_among(connection, list(records)):
         del records[fingerprint]
-    _insert(connection, records, now_unix_nano)
+    _insert(connection, records, packing, now_unix_nano)
     return len(records), count - len(records)
 
 
-def page_of_logs(connection: sqlite3.Connection, search: LogSearch, names: Names) -> LogPage:
+def page_of_logs(connection: sqlite3.Connection, search: LogSearch, names: Names, packing: LogPacking) -> LogPage:
     """List records, oldest first."""
     service_id = names.service_number(search.service) if search.service else None
     if search.service and service_id is None:
@@ -83,21 +84,26 @@ def page_of_logs(connection: sqlite3.Connection, search: LogSearch, names: Names
     more = len(rows) > search.limit
     rows = rows[: search.limit]
     origins = _Origins(names)
-    stored = [origins.stored(resource_id, scope_id, record) for _, _, resource_id, scope_id, record in rows]
+    stored = [
+        origins.stored(resource_id, scope_id, packing.unpack(connection, record, time, trace_id, span_id))
+        for time, _, resource_id, scope_id, record, trace_id, span_id in rows
+    ]
     position = LogPosition(rows[-1][0], rows[-1][1]) if more else None
     return LogPage(log_page_entries(stored), position)
 
 
-def delete_logs(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+def delete_logs(connection: sqlite3.Connection, ids: Sequence[int], packing: LogPacking) -> None:
     """Delete records and their words."""
     for row_id in ids:
-        (record,) = connection.execute("SELECT record FROM log WHERE id = ?", (row_id,)).fetchone()
-        text = searchable_text(LogRecord.FromString(record))
+        row = connection.execute("SELECT record, time, trace_id, span_id FROM log WHERE id = ?", (row_id,)).fetchone()
+        text = searchable_text(LogRecord.FromString(packing.unpack(connection, *row)))
         connection.execute("INSERT INTO log_text (log_text, rowid, text) VALUES ('delete', ?, ?)", (row_id, text))
         connection.execute("DELETE FROM log WHERE id = ?", (row_id,))
+    if ids:
+        packing.drop_unused(connection)
 
 
-Row = tuple[int, int, int, int, bytes]
+Row = tuple[int, int, int, int, bytes, bytes | None, bytes | None]
 
 
 def _rows(connection: sqlite3.Connection, search: LogSearch, service_id: int | None, words: list[str]) -> list[Row]:
@@ -191,6 +197,7 @@ def _stored_among(connection: sqlite3.Connection, fingerprints: list[int]) -> It
 def _insert(
     connection: sqlite3.Connection,
     records: Mapping[int, tuple[LogRecord, bytes, tuple[int, int, int]]],
+    packing: LogPacking,
     now_unix_nano: int,
 ) -> None:
     first_id = (connection.execute("SELECT max(id) FROM log").fetchone()[0] or 0) + 1
@@ -209,7 +216,7 @@ def _insert(
                 record.severity_number,
                 origin[1],
                 origin[2],
-                body,
+                packing.pack(connection, body, record.trace_id, record.span_id),
             )
             for row_id, (fingerprint, (record, body, origin)) in enumerate(records.items(), first_id)
         ],

@@ -34,6 +34,7 @@ from otel.backend.stores.sqlite.calls import calls_in
 from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.database import Database
 from otel.backend.stores.sqlite.expiry import Expired, expire_before, next_horizon
+from otel.backend.stores.sqlite.log_packing import LogPacking
 from otel.backend.stores.sqlite.log_rows import page_of_logs, write_logs
 from otel.backend.stores.sqlite.metric_rows import SeriesTable, last_points_of, points_of, write_metrics
 from otel.backend.stores.sqlite.names import Names
@@ -69,6 +70,7 @@ class SqliteStore:
         self._segments = SegmentList(self._tokens)
         self._compression = Compression()
         self._older = OlderPieces()
+        self._packing = LogPacking()
         self._spans = SpanReader(self._names, self._compression, self._older)
         self._states = TraceStates(self._spans)
         self._blocks = BlockWriter(self._compression)
@@ -98,7 +100,7 @@ class SqliteStore:
                 trace_ids, span_count, duplicate_count = self._writer.write(
                     connection, spans, span_contents, now_unix_nano
                 )
-                log_count, log_duplicate_count = write_logs(connection, logs, self._names, now_unix_nano)
+                log_count, log_duplicate_count = write_logs(connection, logs, self._names, self._packing, now_unix_nano)
                 points = write_metrics(connection, metrics, self._names, self._series, now_unix_nano)
                 sealed = self._segments.seal_full(connection)
         except BaseException:
@@ -199,7 +201,7 @@ class SqliteStore:
 
     def logs(self, search: LogSearch) -> LogPage:
         """List log records."""
-        return self._database.read(lambda connection: page_of_logs(connection, search, self._names))
+        return self._database.read(lambda connection: page_of_logs(connection, search, self._names, self._packing))
 
     def metric_series(self) -> list[MetricSeries]:
         """Return every series."""
@@ -256,6 +258,7 @@ class SqliteStore:
         self._series.load(connection)
         self._compression.load(connection)
         self._older.load(connection)
+        self._packing.load(connection)
         last_block_id = self._segments.load(connection, self._older.exist)
         self._states.load(connection, self._segments.highest_trace_key)
         self._blocks.load(connection, last_block_id)
@@ -268,7 +271,7 @@ class SqliteStore:
         try:
             with self._database.transaction() as connection:
                 expired = expire_before(
-                    connection, horizon_unix_nano, self._segments, self._older, self._names, self._series
+                    connection, horizon_unix_nano, self._segments, self._older, self._names, self._series, self._packing
                 )
         except BaseException:
             self._load()
