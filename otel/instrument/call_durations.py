@@ -1,8 +1,7 @@
 """The histogram of one side's call durations, recorded a few calls at a time.
 
-What the SDK does for one measurement costs over twice as much when it is done once a call, since everything else of a
-call lies between, as when it is done for some in a row. The private names are held by
-tests/unit/instrument/test_sdk_seams.py.
+What is done for one measurement costs over twice as much when it is done once a call, since everything else of a call
+lies between, as when it is done for some in a row; and a series takes its locks once for all of them.
 """
 
 from __future__ import annotations
@@ -15,16 +14,14 @@ from weakref import WeakKeyDictionary
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from opentelemetry.sdk.metrics._internal.instrument import _Histogram
-from opentelemetry.sdk.metrics._internal.measurement import Measurement
 from opentelemetry.util.types import AttributeValue
 
 from otel.instrument import semconv
+from otel.instrument.histogram_batches import MOST_SERIES, Attributes, HistogramBatches, Measured
 
-MOST_WAITING: Final = 16
-MOST_SERIES: Final = 2000  # as many as the SDK tells apart in one histogram
+MOST_WAITING: Final = 32
 
-_Waiting = deque[tuple[float, int, Context, Mapping[str, AttributeValue]]]
-_Attributes = Mapping[str, AttributeValue]
+_Waiting = deque[Measured]
 _Series = set[tuple[tuple[str, AttributeValue], ...]]
 # A histogram is one for all channels and servers of a meter provider, and so is what waits for it.
 _SHARED: Final[WeakKeyDictionary[Histogram, tuple[_Waiting, _Series]]] = WeakKeyDictionary()
@@ -37,16 +34,18 @@ class CallDurations:
     wait, since the SDK dates a series from then. A histogram that is not the SDK's is told of each at once.
     """
 
-    __slots__ = ("_by_identity", "_histogram", "_series", "_waiting")
+    __slots__ = ("_batches", "_by_identity", "_histogram", "_series", "_waiting")
 
     def __init__(self, meter: Meter, name: str, description: str) -> None:
         self._histogram = meter.create_histogram(
             name, "s", description, explicit_bucket_boundaries_advisory=semconv.CALL_DURATION_BUCKETS_S
         )
-        self._by_identity: dict[tuple[int, int], tuple[_Attributes, _Attributes, _Attributes]] = {}
+        self._by_identity: dict[tuple[int, int], tuple[Attributes, Attributes, Attributes]] = {}
         self._waiting: _Waiting | None = None
+        self._batches: HistogramBatches | None = None
         self._series: _Series = set()
         if type(self._histogram) is _Histogram:
+            self._batches = HistogramBatches(self._histogram)
             self._waiting, self._series = _SHARED.setdefault(self._histogram, (deque(), self._series))
             # Observes nothing, so that no reader sees it: it is asked before each collection. A second one is ignored.
             meter.create_observable_gauge(f"{name}.waiting", [self._before_collection])
@@ -90,24 +89,17 @@ class CallDurations:
         return attributes, is_first
 
     def _record_waiting(self) -> None:
-        histogram, waiting = self._histogram, self._waiting
-        assert isinstance(histogram, _Histogram)
-        is_enabled, consume = histogram._is_enabled(), histogram._measurement_consumer.consume_measurement
-        while waiting:
-            try:
-                duration_s, time_unix_nano, context, attributes = waiting.popleft()
-            except IndexError:  # another thread was faster
-                return
-            if is_enabled:
-                consume(_CheckedMeasurement(duration_s, time_unix_nano, histogram, context, attributes))
+        batches, waiting = self._batches, self._waiting
+        if batches is None or waiting is None:
+            return
+        batch: list[Measured] = []
+        try:
+            while waiting:
+                batch.append(waiting.popleft())
+        except IndexError:  # another thread was faster
+            pass
+        batches.record(batch)
 
     def _before_collection(self, _options: CallbackOptions) -> Iterable[Observation]:
         self._record_waiting()
         return ()
-
-
-class _CheckedMeasurement(Measurement):
-    """A measurement whose attributes are a dictionary of strings and numbers, which is not changed any more."""
-
-    def __post_init__(self) -> None:
-        """Leave out the check of each value by type."""

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.metrics.view import View
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, AlwaysOnExemplarFilter, Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import set_span_in_context
 
@@ -30,9 +30,10 @@ SPAN = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s", No
 class Metrics:
     """A meter provider of the SDK whose readers are asked by hand."""
 
-    def __init__(self, *views: View, readers: int = 1) -> None:
-        self._readers = [InMemoryMetricReader() for _ in range(readers)]
-        self.provider = MeterProvider(self._readers, views=views, shutdown_on_exit=False)
+    def __init__(self, *views: View, readers: int = 1, is_delta: bool = False, **options: Any) -> None:
+        temporality: dict[type, AggregationTemporality] = {Histogram: AggregationTemporality.DELTA} if is_delta else {}
+        self._readers = [InMemoryMetricReader(preferred_temporality=temporality) for _ in range(readers)]
+        self.provider = MeterProvider(self._readers, views=views, shutdown_on_exit=False, **options)
         self.meter = self.provider.get_meter("m")
 
     def durations(self) -> CallDurations:
@@ -65,25 +66,72 @@ def counts(points: list[Point]) -> int:
     return sum(point[1] for point in points)
 
 
-@pytest.mark.parametrize(
-    "views", [(), (View(instrument_name=NAME, attribute_keys={"rpc.method"}),)], ids=["plain", "view"]
+ONE_ATTRIBUTE = View(instrument_name=NAME, attribute_keys={"rpc.method"})
+OTHER_BOUNDS = View(
+    instrument_name=NAME, aggregation=ExplicitBucketHistogramAggregation((0.1, 1.0), record_min_max=False)
 )
-@given(st.lists(st.floats(0, 20), min_size=1, max_size=3 * MOST_WAITING))
+
+
+@pytest.mark.parametrize(
+    ("views", "options"),
+    [
+        ((), {}),
+        ((ONE_ATTRIBUTE,), {}),
+        ((OTHER_BOUNDS,), {}),
+        ((), {"is_delta": True}),
+        ((), {"exemplar_filter": AlwaysOnExemplarFilter()}),
+        ((), {"exemplar_filter": AlwaysOffExemplarFilter()}),
+    ],
+    ids=["plain", "one attribute", "other bounds", "differences", "every exemplar", "no exemplar"],
+)
+@given(st.lists(st.tuples(st.floats(0, 20), st.booleans()), min_size=1, max_size=3 * MOST_WAITING))
 def test_whoever_collects_gets_what_the_sdk_would_have_recorded_one_by_one(
-    views: tuple[View, ...], durations_s: list[float]
+    views: tuple[View, ...], options: dict[str, Any], calls: list[tuple[float, bool]]
 ) -> None:
-    by_us, by_sdk = Metrics(*views), Metrics(*views)
+    by_us, by_sdk = Metrics(*views, **options), Metrics(*views, **options)
     durations = by_us.durations()
     histogram = by_sdk.meter.create_histogram(NAME, "s", explicit_bucket_boundaries_advisory=CALL_DURATION_BUCKETS_S)
-    context = set_span_in_context(SPAN)
     ports: list[dict[str, Any]] = [{"rpc.method": "a/B", "server.port": port} for port in range(2)]
     outcomes: list[dict[str, Any]] = [{"code": "OK"}, {"code": "UNKNOWN", "error.type": "E"}]
-    for number, duration_s in enumerate(durations_s):
+    for number, (duration_s, is_sampled) in enumerate(calls):
         # The interceptors share these among calls, and now and then make another one that is equal.
         method, outcome = ports[number % 2], outcomes[number % 3 % 2]
+        context = set_span_in_context(SPAN) if is_sampled else Context()
         durations.record(duration_s, 1, method if number % 5 else dict(method), outcome, context)
         histogram.record(duration_s, {**method, **outcome}, context)
-    assert by_us.collected() == by_sdk.collected()
+    for _ in range(2):
+        assert by_us.collected() == by_sdk.collected()
+
+
+def test_a_series_that_is_known_does_not_go_through_the_sdks_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics()
+    consumer = metrics.provider._measurement_consumer
+    asked: list[Any] = []
+    consume = consumer.consume_measurement
+
+    def asked_for(measurement: Any) -> None:
+        asked.append(measurement)
+        consume(measurement)
+
+    monkeypatch.setattr(consumer, "consume_measurement", asked_for)
+    durations = metrics.durations()
+    for _ in range(5 * MOST_WAITING):
+        durations.record(0.1, 1, {}, {}, Context())
+    assert len(asked) == 1
+    assert counts(metrics.collected()) == 5 * MOST_WAITING
+
+
+def test_a_reader_that_comes_later_is_told_of_what_comes_later() -> None:
+    metrics = Metrics()
+    durations = metrics.durations()
+    durations.record(0.1, 1, {}, {}, Context())
+    assert counts(metrics.collected()) == 1
+    later = InMemoryMetricReader()
+    metrics.provider.add_metric_reader(later)
+    for _ in range(2 * MOST_WAITING):
+        durations.record(0.1, 1, {}, {}, Context())
+    metrics._readers.append(later)
+    assert [counts(metrics.collected(reader)) for reader in (0, 1)] == [1 + 2 * MOST_WAITING, 2 * MOST_WAITING]
 
 
 def test_an_exemplar_has_the_moment_at_which_the_call_ended() -> None:

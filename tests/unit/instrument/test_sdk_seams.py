@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -22,8 +22,13 @@ from opentelemetry.sdk import _configuration
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics._internal._view_instrument_match import _ViewInstrumentMatch
+from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHistogramAggregation
+from opentelemetry.sdk.metrics._internal.exemplar import AlignedHistogramBucketExemplarReservoir
 from opentelemetry.sdk.metrics._internal.instrument import _Histogram
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
+from opentelemetry.sdk.metrics._internal.measurement_consumer import SynchronousMeasurementConsumer
+from opentelemetry.sdk.metrics._internal.metric_reader_storage import MetricReaderStorage
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace import (
     ReadableSpan,
@@ -229,3 +234,31 @@ def test_the_sdk_has_what_its_shortcuts_stand_in_for() -> None:
         "another Measurement: call_durations.py"
     )
     assert "_clean_attribute_value" in inspect.getsource(Measurement.__post_init__), "Measurement checks elsewhere now"
+
+
+def test_the_sdk_aggregates_in_the_steps_that_our_batches_stand_in_for() -> None:
+    steps: dict[Callable[..., Any], Sequence[str]] = {
+        SynchronousMeasurementConsumer.consume_measurement: (
+            "self._sdk_config.exemplar_filter.should_sample(",
+            "for reader_storage in self._reader_storages.values():",
+        ),
+        MetricReaderStorage.consume_measurement: ("self._get_or_init_view_instrument_match(measurement.instrument)",),
+        _ViewInstrumentMatch.consume_measurement: (
+            "if self._view._attribute_keys is not None:",
+            "if self._reset_on_collect:",
+            "aggr_key = _hash_attributes(attributes)",
+            "self._attributes_aggregation.get(aggr_key)",
+        ),
+        _ExplicitBucketHistogramAggregation.aggregate: (
+            "with self._lock: if self._value is None: self._value = self._get_empty_bucket_counts()",
+            "self._sum += measurement_value",
+            "if self._record_min_max:",
+            "self._value[bisect_left(self._boundaries, measurement_value)] += 1",
+            "self._sample_exemplar(measurement, should_sample_exemplar)",
+        ),
+        AlignedHistogramBucketExemplarReservoir._find_bucket_index: ("if value <= boundary: return index",),
+    }
+    for method, expected in steps.items():
+        source = " ".join(inspect.getsource(method).split())
+        for step in expected:
+            assert step in source, f"{method.__qualname__} does other things now: histogram_batches.py"
