@@ -1,8 +1,8 @@
 """Hands log records to the SDK's pipeline: past the SDK's copies where nobody else is in the pipeline, else through it.
 
 The SDK makes three objects of a record and checks each attribute by type. Where every processor is our own batch
-processor, the attributes are few, plain and within the limits, the record is encoded at once, or what the SDK would
-queue is made directly. The private names are held by tests/unit/instrument/test_sdk_seams.py.
+processor, the attributes are few, plain and within the limits, we queue what the record is encoded from, or make what
+the SDK would queue. The private names are held by tests/unit/instrument/test_sdk_seams.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 from opentelemetry.trace import SpanContext
 from opentelemetry.util.types import AnyValue
 
-from otel.instrument.encoded import Encoded
+from otel.instrument.deferred import Deferred
 from otel.instrument.pipelines import WatchedLogProcessor
 
 INT64_LIMIT: Final = 2**63
@@ -55,12 +55,11 @@ class LogExport:
             return False
         logger._logger_metrics.emit_log()
         for processor in processors:
-            encoder = processor.encoder
             processor.queue(
                 _readable(logger, time_unix_nano, severity, text, attributes, span_context, event_name)
-                if encoder is None
-                else Encoded(
-                    encoder.plain(time_unix_nano, severity, text, attributes, span_context, event_name),
+                if processor.encoder is None
+                else Deferred(
+                    (time_unix_nano, severity, text, attributes, span_context, event_name),
                     logger._resource,
                     logger._instrumentation_scope,
                 )

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanContext
 from opentelemetry.util.types import AnyValue
 
 from otel.instrument import semconv
-from otel.instrument.encoded import Encoded
+from otel.instrument.deferred import Deferred
 from otel.instrument.otlp_wire import (
     CACHED_TEXT_CHARS,
     AttributeFields,
@@ -40,14 +40,17 @@ class LogEncoder:
         self._heads: dict[tuple[SeverityNumber | None, str | None, str], bytes] = {}
         self._event_names: dict[str, bytes] = {}
 
-    def encode(self, batch: Sequence[ReadableLogRecord | Encoded]) -> bytes:
+    def encode(self, batch: Sequence[ReadableLogRecord | Deferred]) -> bytes:
         """Return an `ExportLogsServiceRequest` of `batch`; raises what the stock encoder raises."""
         try:
             return self._envelope.request(batch, self._record)
         except Exception:  # a body without a form, a time out of range: as the stock encoder has it
-            return request_with(batch, stock.encode_logs, self._envelope)
+            return request_with(batch, stock.encode_logs, self._envelope, self._deferred)
 
-    def plain(
+    def _deferred(self, deferred: Deferred) -> bytes:
+        return self._plain(*deferred.fields)
+
+    def _plain(
         self,
         time_unix_nano: int,
         severity: tuple[str, SeverityNumber],
@@ -56,7 +59,7 @@ class LogEncoder:
         span_context: SpanContext,
         event_name: str | None,
     ) -> bytes:
-        """Encode a record of plain attributes, observed when it was made, as a field of its scope."""
+        """Encode a record of plain attributes, observed when it was made."""
         parts = [_TIMES.pack(0x09, time_unix_nano, 0x59, time_unix_nano)]
         if len(text) <= CACHED_TEXT_CHARS:
             key = (severity[1], severity[0], text)
@@ -65,9 +68,12 @@ class LogEncoder:
             parts.append(_head(severity[1], severity[0], text))
         self._attributes.append(parts, attributes)
         self._append_owner(parts, span_context.trace_flags, span_context.trace_id, span_context.span_id, event_name)
-        return field(2, b"".join(parts))
+        return b"".join(parts)
 
-    def _record(self, readable: ReadableLogRecord) -> bytes:
+    def _record(self, readable: ReadableLogRecord | Deferred) -> bytes:
+        if type(readable) is Deferred:
+            return self._deferred(readable)
+        assert isinstance(readable, ReadableLogRecord)
         record = readable.log_record
         parts = []
         if record.timestamp:

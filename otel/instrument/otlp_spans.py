@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.span import SpanContext
 
 from otel.instrument.call_spans import Attributes, EndedCallSpan
-from otel.instrument.encoded import Encoded
+from otel.instrument.deferred import Deferred
 from otel.instrument.otlp_wire import (
     CACHE_SIZE,
     CACHED_TEXT_CHARS,
@@ -31,6 +31,7 @@ _EVENT_TIME: Final = struct.Struct("<BQ")
 _LOCAL_PARENT: Final = b"\x85\x01" + (0x100).to_bytes(4, "little")
 _REMOTE_PARENT: Final = b"\x85\x01" + (0x300).to_bytes(4, "little")
 _UNSET_STATUS: Final = field(15, b"")
+LATEST_UNIX_NANO: Final = 2**64
 
 
 class SpanEncoder:
@@ -44,26 +45,37 @@ class SpanEncoder:
         # By identity: all spans of a method share their first attributes, which are held so that the identity stays.
         self._call_heads: dict[tuple[int, str, SpanKind], tuple[Attributes, bytes]] = {}
 
-    def encode(self, spans: Sequence[ReadableSpan | Encoded]) -> bytes:
+    def encode(self, spans: Sequence[ReadableSpan | Deferred]) -> bytes:
         """Return an `ExportTraceServiceRequest` of `spans`; raises what the stock encoder raises."""
         try:
             return self._envelope.request(spans, self._span)
         except Exception:  # a span without times, a name that is no UTF-8: as the stock encoder has it
-            return request_with(spans, stock.encode_spans, self._envelope)
+            return request_with(spans, stock.encode_spans, self._envelope, self._deferred)
 
-    def at_end(self, span: ReadableSpan) -> ReadableSpan | Encoded:
-        """Return a call's span encoded, now that all of it is at hand and nobody can change it; any other as it is.
+    def at_end(self, span: ReadableSpan) -> ReadableSpan | Deferred:
+        """Return what the span of a call is encoded from, if that is simple and all there is; any other span as it is.
 
-        What waits to be exported is then a few hundred bytes, and the export thread has only to join them.
+        Nobody can change it any more. The span itself, its lock and what it belongs to need not wait for the export.
         """
         if type(span) is not EndedCallSpan or not span.is_untouched:
             return span
-        try:
-            return Encoded(field(2, self._call_span(span)), span._resource, span._instrumentation_scope)
-        except Exception:  # told by the export thread, in the stock encoder's words
+        context, status, end_time = span._context, span._status, span._end_time
+        known = self._call_heads.get((id(span.first_attributes), span._name, span._kind))
+        if known is None or context is None or context.trace_state:
             return span
+        is_plain = status.description is None or status.description.isascii()
+        if not is_plain or type(end_time) is not int or not 0 <= end_time < LATEST_UNIX_NANO:
+            return span  # and if it has no form, the export thread says so in the stock encoder's words
+        return Deferred(
+            (context, span._parent, known[1], span._start_time, end_time, status, span.late_attributes),
+            span._resource,
+            span._instrumentation_scope,
+        )
 
-    def _span(self, span: ReadableSpan) -> bytes:
+    def _span(self, span: ReadableSpan | Deferred) -> bytes:
+        if type(span) is Deferred:
+            return self._deferred(span)
+        assert isinstance(span, ReadableSpan)
         if type(span) is EndedCallSpan and span.is_untouched:
             return self._call_span(span)
         context, parent = span.context, span.parent
@@ -92,21 +104,32 @@ class SpanEncoder:
 
     def _call_span(self, span: EndedCallSpan) -> bytes:
         """Encode a span that has only what the interceptors set: nothing is made for it that it did without."""
-        context, parent, first = span._context, span._parent, span.first_attributes
+        context, first = span._context, span.first_attributes
         assert context is not None
         known = self._call_heads.get((id(first), span._name, span._kind))
-        parts = [
-            b"\x0a\x10%b\x12\x08%b" % (context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")),
-            self._call_head(span) if known is None else known[1],
-            _TIMES.pack(0x39, span._start_time, 0x41, span._end_time),
-            _status(span._status),
-            _flags(parent),
-        ]
+        head = self._call_head(span) if known is None else known[1]
+        times = (span._start_time, span._end_time)
+        encoded = self._call(context, span._parent, head, *times, span._status, span.late_attributes)
+        return encoded + _trace_state(context) if context.trace_state else encoded
+
+    def _deferred(self, deferred: Deferred) -> bytes:
+        return self._call(*deferred.fields)
+
+    def _call(
+        self,
+        context: SpanContext,
+        parent: SpanContext | None,
+        head: bytes,
+        start_time: int | None,
+        end_time: int | None,
+        status: Status,
+        late_attributes: Attributes,
+    ) -> bytes:
+        ids = b"\x0a\x10%b\x12\x08%b" % (context[0].to_bytes(16, "big"), context[1].to_bytes(8, "big"))
+        parts = [ids, head, _TIMES.pack(0x39, start_time, 0x41, end_time), _status(status), _flags(parent)]
         if parent is not None:
-            parts.append(b"\x22\x08%b" % parent.span_id.to_bytes(8, "big"))
-        if context.trace_state:
-            parts.append(_trace_state(context))
-        self._attributes.append(parts, span.late_attributes)
+            parts.append(b"\x22\x08%b" % parent[1].to_bytes(8, "big"))
+        self._attributes.append(parts, late_attributes)
         return b"".join(parts)
 
     def _call_head(self, span: EndedCallSpan) -> bytes:

@@ -8,6 +8,7 @@ exporter; any thread may use it, since its caches are only read, added to and em
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -16,7 +17,7 @@ from opentelemetry.exporter.otlp.proto.common import _internal as stock
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel.instrument.encoded import Encoded
+from otel.instrument.deferred import Deferred
 
 # A full cache is emptied: what is frequent is back at once, what was there once does not stay.
 CACHE_SIZE: Final = 4096
@@ -24,6 +25,9 @@ CACHE_SIZE: Final = 4096
 CACHED_TEXT_CHARS: Final = 128
 INT64_LIMIT: Final = 2**63
 UINT64_MASK: Final = 2**64 - 1
+# Calls wait for the interpreter while a batch is encoded: no longer than for this many records, some 0.2 ms.
+RECORDS_AT_ONCE: Final = 32
+PAUSE_S: Final = 0.00002
 
 _ONE_BYTE: Final = tuple(bytes((number,)) for number in range(128))
 _DOUBLE: Final = struct.Struct("<Bd")
@@ -77,15 +81,20 @@ def any_value(value: Any) -> bytes:
     return encoded
 
 
-def request_with(batch: Sequence[Any], encode_stock: Callable[[Sequence[Any]], Any], envelope: Envelope) -> bytes:
-    """Encode a batch that one of our encoders could not: what is encoded already as it is, the rest by the stock one.
+def request_with(
+    batch: Sequence[Any],
+    encode_stock: Callable[[Sequence[Any]], Any],
+    envelope: Envelope,
+    encode_deferred: Callable[[Any], bytes],
+) -> bytes:
+    """Encode a batch that one of our encoders could not: what has a form for sure by it, the rest by the stock one.
 
     Two requests one after the other are one with the groups of both, as protobuf joins messages.
     """
-    encoded = [record for record in batch if type(record) is Encoded]
-    others = [record for record in batch if type(record) is not Encoded]
+    deferred = [record for record in batch if type(record) is Deferred]
+    others = [record for record in batch if type(record) is not Deferred]
     stock_request: bytes = encode_stock(others).SerializeToString()
-    return envelope.request(encoded, bytes) + stock_request
+    return envelope.request(deferred, encode_deferred) + stock_request
 
 
 class AttributeFields:
@@ -156,13 +165,15 @@ class Envelope:
         by_resource: dict[Resource, dict[InstrumentationScope | None, list[bytes]]] = {}
         # By identity first: a resource's hash renders all of it as JSON. The records keep the objects alive.
         by_identity: dict[tuple[int, int], list[bytes]] = {}
-        for record in records:
+        for number, record in enumerate(records, 1):
+            if number % RECORDS_AT_ONCE == 0:
+                time.sleep(PAUSE_S)
             resource, scope = record.resource, record.instrumentation_scope
             group = by_identity.get((id(resource), id(scope)))
             if group is None:
                 group = by_resource.setdefault(resource, {}).setdefault(scope or None, [])
                 by_identity[id(resource), id(scope)] = group
-            group.append(record.content if type(record) is Encoded else field(2, encode(record)))
+            group.append(field(2, encode(record)))
         return b"".join(field(1, self._of_resource(resource, scopes)) for resource, scopes in by_resource.items())
 
     def _of_resource(self, resource: Resource, scopes: Mapping[InstrumentationScope | None, Sequence[bytes]]) -> bytes:

@@ -36,7 +36,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import TraceFlags
 
-from otel.instrument.encoded import Encoded
+from otel.instrument.deferred import Deferred
 from otel.instrument.export_watch import ExportWatch
 
 if TYPE_CHECKING:  # they import what only OTLP needs
@@ -220,7 +220,7 @@ class WatchedLogProcessor(BatchLogRecordProcessor):
         self._made()
         super().on_emit(log_record)
 
-    def queue(self, record: ReadableLogRecord | Encoded) -> None:
+    def queue(self, record: ReadableLogRecord | Deferred) -> None:
         """Queue a record that nobody else has, and that is not changed any more."""
         self._made()
         _queue(self._batch_processor, record)

@@ -25,7 +25,7 @@ from opentelemetry.trace import (
 )
 
 from otel.instrument.call_spans import CallSpan
-from otel.instrument.encoded import Encoded
+from otel.instrument.deferred import Deferred
 from otel.instrument.otlp_spans import SpanEncoder
 from tests.contract.call_spans import (
     END_NS,
@@ -204,19 +204,23 @@ def test_what_the_interceptors_say_at_the_end_is_said_as_by_the_sdks_methods(bef
             perform(traced.span, operation)
 
     encoder = SpanEncoder()
-    encoded = ExportTraceServiceRequest.FromString(encoder.encode([encoder.at_end(by_us.finished())]))
+    requests = [encoder.encode([encoder.at_end(by_us.finished())]) for _ in range(2)]  # the second knows its head
 
+    assert requests[0] == requests[1]
+    encoded = ExportTraceServiceRequest.FromString(requests[0])
     assert encoded == encode_spans([by_sdk.finished()])
     assert by_us.finished().to_json() == by_sdk.finished().to_json()
 
 
-def test_a_span_that_nobody_touched_waits_as_bytes_and_any_other_as_it_is() -> None:
+def test_a_span_that_nobody_touched_waits_as_its_fields_and_any_other_as_it_is() -> None:
     encoder = SpanEncoder()
-    touched = Traced(start_by_us)
+    touched, odd = Traced(start_by_us), Traced(start_by_us)
     touched.span.add_event("early")
+    odd.span.set_status(Status(StatusCode.ERROR, "\ud800"))
+    encoder.encode([Traced(start_by_us).finished()])  # the first of a method makes its head known
 
-    assert isinstance(encoder.at_end(Traced(start_by_us).finished()), Encoded)
-    for readable in (touched.finished(), Traced(start_by_sdk).finished()):
+    assert isinstance(encoder.at_end(Traced(start_by_us).finished()), Deferred)
+    for readable in (touched.finished(), odd.finished(), Traced(start_by_sdk).finished()):
         assert encoder.at_end(readable) is readable
 
 

@@ -18,7 +18,7 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from otel.instrument.encoded import Encoded
+from otel.instrument.deferred import Deferred
 from otel.instrument.export_watch import ExportWatch
 from otel.instrument.log_export import LogExport
 from otel.instrument.otlp_logs import LogEncoder
@@ -115,7 +115,7 @@ def test_a_plain_record_is_encoded_as_the_stock_encoder_does(attributes: dict[st
     finally:
         pipeline.provider.shutdown()
 
-    assert isinstance(early, Encoded)
+    assert isinstance(early, Deferred)
     assert exporter.requests() == [encode_logs([by_sdk])] * 2
 
 

@@ -36,10 +36,9 @@ from opentelemetry.trace import (
 )
 
 from otel.instrument import otlp_wire
-from otel.instrument.encoded import Encoded
+from otel.instrument.deferred import Deferred
 from otel.instrument.otlp_logs import LogEncoder
 from otel.instrument.otlp_spans import SpanEncoder
-from otel.instrument.otlp_wire import field
 
 any_text = st.text(max_size=40)
 int64s = st.integers(-(2**63), 2**63 - 1)
@@ -221,9 +220,10 @@ def test_spans_of_the_sdk_itself_are_the_stock_encoders() -> None:
     assert spans_of(SPAN_ENCODER.encode(batch)) == encode_spans(batch)
 
 
-def test_what_was_encoded_when_it_was_made_is_sent_beside_what_only_the_stock_encoder_knows() -> None:
+def test_what_waits_as_its_fields_is_sent_beside_what_only_the_stock_encoder_knows() -> None:
     resource, scope = Resource({"service.name": "user"}), InstrumentationScope("scope")
-    early = Encoded(field(2, b"\x2a\x05early"), resource, scope)  # a span with a name
+    context = SpanContext(1, 2, is_remote=False)
+    early = Deferred((context, None, b"\x2a\x05early", 1, 2, Status(StatusCode.UNSET), {}), resource, scope)
     without_start = span(name="by stock", start_time=None)
 
     request = spans_of(SpanEncoder().encode([early, without_start]))
