@@ -73,7 +73,7 @@ async def _sink() -> None:
 
 
 async def _server(telemetry: Telemetry, say: Callable[[], None]) -> None:
-    server = grpc.aio.server(interceptors=telemetry.server_interceptors(), options=NO_REUSE)
+    server = telemetry.server(options=NO_REUSE)
     user_pb2_grpc.add_UserServiceServicer_to_server(_Users(say), server)  # type: ignore[abstract]  # one method is called
     order_pb2_grpc.add_OrderServiceServicer_to_server(_Orders(say), server)  # type: ignore[abstract]  # one method is called
     port = server.add_insecure_port(LOOPBACK)

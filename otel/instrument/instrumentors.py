@@ -104,9 +104,15 @@ class GrpcAioInstrumentorServer(_Instrumentor):
         self._retire_stock()
         original, arguments = grpc.aio.server, _given(kwargs, _ARGUMENTS)
         make = functools.partial(interceptors.aio_server_interceptor, filter_=self._filter, **arguments)
+        filter_ = self._filter
 
         def server(*args: Any, **kwargs: Any) -> Any:
             bound = _bound(original, args, kwargs)
+            if not bound.get("interceptors"):
+                handlers = bound.pop("handlers", None)
+                made = interceptors.traced_server(original(**bound), filter_=filter_, **arguments)
+                made.add_generic_rpc_handlers(handlers or ())
+                return made
             bound["interceptors"] = _traced_once(bound, CorrectedAioServerInterceptor, lambda: [make()])
             return original(**bound)
 

@@ -21,6 +21,7 @@ from otel.instrument.aio.client_interceptors import (
 )
 from otel.instrument.aio.server_interceptor import CorrectedAioServerInterceptor
 from otel.instrument.aio.traced_channel import TracedChannel
+from otel.instrument.aio.traced_server import TracedServer
 from otel.instrument.call_durations import CallDurations
 from otel.instrument.call_record import CallRecorder, ExceptionLog, log_with_stdlib
 from otel.instrument.server_stop import ServerStop
@@ -88,6 +89,22 @@ def aio_server_interceptor(
     recorder = _server_recorder(tracer_provider, meter_provider, message_events, message_sizes, log_exception)
     made: grpc.aio.ServerInterceptor = CorrectedAioServerInterceptor(recorder, filter_, stop)
     return made
+
+
+def traced_server(
+    server: grpc.aio.Server,
+    tracer_provider: TracerProvider | None = None,
+    filter_: Filter | None = None,
+    *,
+    meter_provider: MeterProvider | None = None,
+    message_events: int = 0,
+    message_sizes: bool = False,
+    log_exception: ExceptionLog = log_with_stdlib,
+    stop: ServerStop | None = None,
+) -> grpc.aio.Server:
+    """Trace the calls of a server that has no interceptors and no handlers yet: says the same and costs less."""
+    recorder = _server_recorder(tracer_provider, meter_provider, message_events, message_sizes, log_exception)
+    return TracedServer(server, recorder, filter_, stop)
 
 
 def client_interceptor(

@@ -70,7 +70,7 @@ class AioApi:
         max_concurrent_calls: int,  # noqa: ARG002 - a call in hand takes no thread here
     ) -> grpc.aio.Server:
         """Fulfil `Api.server`."""
-        return grpc.aio.server(interceptors=[*telemetry.server_interceptors(), *interceptors], options=channel_options)
+        return telemetry.server(interceptors=interceptors, options=channel_options)
 
     async def begin_stop(self, server: grpc.aio.Server, grace_s: float) -> Awaitable[None]:
         """Fulfil `Api.begin_stop`."""

@@ -211,11 +211,7 @@ async def started_server(
     telemetry: Telemetry, handlers: dict[str, Any], rpc_limit: int | None
 ) -> tuple[grpc.aio.Server, int]:
     """A server of these methods on a free port, and the port."""
-    server = grpc.aio.server(
-        interceptors=telemetry.server_interceptors(),
-        options=[("grpc.so_reuseport", 0)],
-        maximum_concurrent_rpcs=rpc_limit,
-    )
+    server = telemetry.server(options=[("grpc.so_reuseport", 0)], maximum_concurrent_rpcs=rpc_limit)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -93,17 +93,17 @@ class Rig:
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
         maximum_concurrent_rpcs: int | None = None,
     ) -> None:
-        server = grpc.aio.server(
-            interceptors=[*self.telemetry.server_interceptors(), *interceptors],
-            options=list(options),
-            maximum_concurrent_rpcs=maximum_concurrent_rpcs,
-        )
+        made = self.telemetry.server if self.tracing == "channel" else self._intercepted_server
+        server = made(interceptors=interceptors, options=options, maximum_concurrent_rpcs=maximum_concurrent_rpcs)
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {"Call": handler})])
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         self._stack.push_async_callback(server.stop, None)
         self.server = server
         self.address = f"127.0.0.1:{port}"
+
+    def _intercepted_server(self, *, interceptors: Sequence[Any], **others: Any) -> grpc.aio.Server:
+        return grpc.aio.server(interceptors=[*self.telemetry.server_interceptors(), *interceptors], **others)
 
     def channel(self, *, options: Sequence[tuple[str, Any]] = (), interceptors: Any = ()) -> Any:
         """Open a traced channel; Any, so that tests call raw methods on it."""
