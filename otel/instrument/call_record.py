@@ -12,7 +12,7 @@ from typing import Final
 import grpc
 from opentelemetry.context import Context
 from opentelemetry.metrics import Counter
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from otel.instrument import semconv
@@ -81,6 +81,7 @@ class CallRecord:
         "sent_message_count",
         "sent_size_bytes",
         "span",
+        "span_context",
     )
 
     def __init__(self, recorder: CallRecorder, span: Span, context: Context, start_time_unix_nano: int) -> None:
@@ -88,7 +89,12 @@ class CallRecord:
         self._start_time_unix_nano = start_time_unix_nano
         self.span = span
         self.context = context
-        self.is_recording = span.is_recording()
+        if type(span) is CallSpan:
+            self.span_context: SpanContext = span.__dict__["_context"]
+            self.is_recording = True
+        else:
+            self.span_context = span.get_span_context()
+            self.is_recording = span.is_recording()
         self.is_observed = self.is_recording or recorder.durations is not None
         self.late_attributes: dict[str, AttributeValue] = {}
         self.has_ended = False
@@ -153,7 +159,7 @@ class CallRecord:
             semconv.SENT_MESSAGE_COUNT: self.sent_message_count,
             semconv.RECEIVED_MESSAGE_COUNT: self.received_message_count,
         }
-        status = Status(_ERROR, ending.description or None) if ending.is_error else None
+        status = Status(_ERROR, ending.description or None) if ending.error_type else None
         if type(self.span) is CallSpan:
             self.span.end_with(attributes, status, end_time_unix_nano)
             return

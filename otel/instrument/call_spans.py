@@ -8,8 +8,8 @@ tests/unit/instrument/test_sdk_seams.py holds the private names, tests/contract/
 
 from __future__ import annotations
 
-import threading
 import time
+from _thread import RLock
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
@@ -61,8 +61,16 @@ class _State(ReadableSpan):
 
     first_attributes: Attributes
     late_attributes: Attributes = _NONE
-    _limits: Any
+    _hooks: SpanHooks
     _lock: Any
+    _tracer: Tracer
+
+    # A tracer's, the same for all of its spans.
+    _instrumentation_info = property(lambda span: span._tracer.instrumentation_info)
+    _instrumentation_scope: Any = property(lambda span: span._tracer._instrumentation_scope)
+    _limits: Any = property(lambda span: span._tracer._span_limits)
+    _sampler = property(lambda span: span._tracer.sampler)
+    _span_processor = property(lambda span: span._tracer.span_processor)
 
     # What each span of ours starts with.
     _trace_config = None
@@ -79,10 +87,10 @@ class _State(ReadableSpan):
     @property
     def is_untouched(self) -> bool:
         """Say whether nothing but the interceptors' own attributes is on this span: no event, no link, no other."""
-        return self.__dict__.keys().isdisjoint(_MADE_LATE)
+        return self.__dict__.keys().isdisjoint(MADE_LATE)
 
 
-_MADE_LATE: Final = frozenset({"_attributes", "_events", "_links"})
+MADE_LATE: Final = frozenset({"_attributes", "_events", "_links"})
 
 
 class EndedCallSpan(_State):
@@ -94,32 +102,6 @@ class CallSpan(_State, Span):
 
     `first_attributes` are those it started with, shared by all spans of a method; `late_attributes` are set at its end.
     """
-
-    def __init__(
-        self,
-        tracer: Tracer,
-        hooks: SpanHooks,
-        name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
-        kind: SpanKind,
-        attributes: Attributes,
-        start_time_unix_nano: int,
-    ) -> None:
-        self._lock = threading.RLock()  # re-entrant: the SDK's methods hold it where they first use what is made late
-        self._name = name
-        self._context = context
-        self._parent = parent
-        self._kind = kind
-        self.first_attributes = attributes
-        self._start_time = start_time_unix_nano
-        self._hooks = hooks
-        self._resource = tracer.resource
-        self._sampler = tracer.sampler
-        self._limits = tracer._span_limits
-        self._span_processor = tracer.span_processor
-        self._instrumentation_info = tracer.instrumentation_info
-        self._instrumentation_scope = tracer._instrumentation_scope
 
     def end(self, end_time: int | None = None) -> None:
         """End the span, now or at that moment; a second end is logged and void."""
@@ -137,13 +119,15 @@ class CallSpan(_State, Span):
     def end_with(self, attributes: Attributes, status: Status | None, end_time_unix_nano: int) -> None:
         """Set valid attributes and a status, then end; as three calls of the SDK's methods, of which no one is told."""
         with self._lock:
-            if self._end_time is None and self._takes(attributes):
+            is_done = self._end_time is None and "_attributes" not in self.__dict__
+            if is_done:
+                first = self.first_attributes
+                if not first.keys().isdisjoint(attributes):  # as the SDK: what is set again moves to the end
+                    self.first_attributes = {key: value for key, value in first.items() if key not in attributes}
+                self.late_attributes = attributes
                 if status is not None and self._status.status_code is not StatusCode.OK:
                     self._status = status
-                self._finish(end_time_unix_nano)
-                is_done = True
-            else:
-                is_done = False
+                self._end_time = end_time_unix_nano
         if is_done:
             self._tell_ended()
             return
@@ -151,15 +135,6 @@ class CallSpan(_State, Span):
         if status is not None:
             self.set_status(status)
         self.end(end_time_unix_nano)
-
-    def _takes(self, attributes: Attributes) -> bool:
-        if "_attributes" in self.__dict__:
-            return False
-        first = self.first_attributes
-        if not first.keys().isdisjoint(attributes):  # as the SDK: what is set again moves to the end
-            self.first_attributes = {key: value for key, value in first.items() if key not in attributes}
-        self.late_attributes = attributes
-        return True
 
     def _finish(self, end_time: int | None) -> None:
         self._end_time = time.time_ns() if end_time is None else end_time
@@ -170,7 +145,7 @@ class CallSpan(_State, Span):
     def _tell_ended(self) -> None:
         if self._record_end_metrics is not None:
             self._record_end_metrics()
-        hooks = self._hooks.of(self._span_processor)
+        hooks = self._hooks.of(self._tracer.span_processor)
         for on_ending in hooks.on_ending:
             on_ending(self)
         ended = self._readable_span()
@@ -181,3 +156,33 @@ class CallSpan(_State, Span):
         ended = EndedCallSpan.__new__(EndedCallSpan)
         ended.__dict__ = self.__dict__
         return ended
+
+
+_new: Final[Any] = object.__new__
+
+
+def call_span(
+    tracer: Tracer,
+    hooks: SpanHooks,
+    name: str,
+    context: SpanContext,
+    parent: SpanContext | None,
+    kind: SpanKind,
+    attributes: Attributes,
+    start_time_unix_nano: int,
+) -> CallSpan:
+    """Make a span, past the SDK's constructors: all of its own fields at once."""
+    span: CallSpan = _new(CallSpan)
+    span.__dict__ = {
+        "_lock": RLock(),  # re-entrant: the SDK's methods hold it where they first use what is made late
+        "_name": name,
+        "_context": context,
+        "_parent": parent,
+        "_kind": kind,
+        "first_attributes": attributes,
+        "_start_time": start_time_unix_nano,
+        "_hooks": hooks,
+        "_tracer": tracer,
+        "_resource": tracer.resource,  # a provider's may change
+    }
+    return span

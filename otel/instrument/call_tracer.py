@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from random import getrandbits
 from typing import Any, Final
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import SpanLimits, Tracer
-from opentelemetry.sdk.trace._tracer_metrics import noop
+from opentelemetry.sdk.trace._tracer_metrics import NoOpTracerMetrics, noop
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import NonRecordingSpan, ProxyTracer, Span, SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.trace import Tracer as ApiTracer
 from opentelemetry.trace.propagation import _SPAN_KEY
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 from opentelemetry.util.types import AttributeValue
 
-from otel.instrument.call_spans import CallSpan
+from otel.instrument.call_spans import CallSpan, call_span
 from otel.instrument.known_samplers import KnownDecisions
 from otel.instrument.span_hooks import SpanHooks
 
@@ -24,6 +28,9 @@ MOST_ATTRIBUTES: Final = 32
 _FLAGS: Final = tuple(TraceFlags(flags) for flags in range(4))
 _SAMPLED: Final = TraceFlags.SAMPLED
 _RANDOM: Final = TraceFlags.RANDOM_TRACE_ID
+_RECORD_AND_SAMPLE: Final = Decision.RECORD_AND_SAMPLE
+_DROP: Final = Decision.DROP
+_new_tuple: Final[Any] = tuple.__new__
 
 
 class CallTracer:
@@ -63,12 +70,16 @@ class CallTracer:
     def _start(
         self, tracer: Tracer, name: str, context: Context, kind: SpanKind, attributes: Attributes, start_time: int
     ) -> Span:
-        parent = _parent(context)
+        # Function by function this would be easier to read, and each costs more than what is in it: once a call.
+        parent = None if (found := context.get(_SPAN_KEY)) is None else _parent(found)
         ids = tracer.id_generator
-        if parent is None:
-            trace_id, is_random = ids.generate_trace_id(), ids.is_trace_id_random()
+        has_usual_ids = type(ids) is RandomIdGenerator
+        if parent is not None:
+            trace_id, is_random = parent[0], bool(parent[3] & _RANDOM)
+        elif has_usual_ids:
+            trace_id, is_random = getrandbits(128) or ids.generate_trace_id(), True
         else:
-            trace_id, is_random = parent.trace_id, bool(parent.trace_flags & _RANDOM)
+            trace_id, is_random = ids.generate_trace_id(), ids.is_trace_id_random()
         decision = self._decisions.of(tracer.sampler, parent)
         state: TraceState | None
         sampled: Any = attributes
@@ -76,31 +87,40 @@ class CallTracer:
             result = tracer.sampler.should_sample(context, trace_id, name, kind, attributes, ())
             decision, state, sampled = result.decision, result.trace_state, result.attributes
         else:
-            state = None if parent is None else parent.trace_state
-        flags = (_SAMPLED if decision is Decision.RECORD_AND_SAMPLE else 0) | (_RANDOM if is_random else 0)
-        span_context = SpanContext(trace_id, ids.generate_span_id(), False, _FLAGS[flags], state)
-        record_end_metrics = tracer._tracer_metrics.start_span(parent, decision)
-        if decision is Decision.DROP:
+            state = DEFAULT_TRACE_STATE if parent is None else parent[4]
+        flags = _FLAGS[(_SAMPLED if decision is _RECORD_AND_SAMPLE else 0) | (_RANDOM if is_random else 0)]
+        span_context = (
+            # What `SpanContext` makes of valid ids.
+            _new_tuple(SpanContext, (trace_id, getrandbits(64) or ids.generate_span_id(), False, flags, state, True))
+            if has_usual_ids and state is not None
+            else SpanContext(trace_id, ids.generate_span_id(), False, flags, state)
+        )
+        metrics = tracer._tracer_metrics
+        record_end_metrics = noop if type(metrics) is NoOpTracerMetrics else metrics.start_span(parent, decision)
+        if decision is _DROP:
             return NonRecordingSpan(span_context)
-        span = CallSpan(tracer, self._hooks, name, span_context, parent, kind, attributes, start_time)
+        span = call_span(tracer, self._hooks, name, span_context, parent, kind, attributes, start_time)
         if record_end_metrics is not noop:
             span._record_end_metrics = record_end_metrics
         if sampled is not attributes and sampled != attributes:  # the sampler's own, which may be anything
             span.first_attributes = {}
             span.set_attributes(sampled)
-        for on_start in self._hooks.of(tracer.span_processor).on_start:
+        for on_start in self._hooks.of(tracer.span_processor).on_start_in(context):
             on_start(span, parent_context=context)
         return span
 
 
-def _parent(context: Context) -> SpanContext | None:
-    span = context.get(_SPAN_KEY)
-    if type(span) is not NonRecordingSpan and not isinstance(span, Span):
+def _parent(span: object) -> SpanContext | None:
+    if type(span) is CallSpan or type(span) is NonRecordingSpan:
+        parent = span._context
+    elif isinstance(span, Span):
+        parent = span.get_span_context()
+    else:
         return None
-    parent = span.get_span_context()
-    return parent if parent.is_valid else None
+    return parent if parent is not None and parent[5] else None
 
 
+@lru_cache(maxsize=8)
 def _is_roomy(limits: SpanLimits) -> bool:
     most = limits.max_span_attributes
     return limits.max_span_attribute_length is None and (most is None or most >= MOST_ATTRIBUTES)

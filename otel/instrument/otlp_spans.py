@@ -9,9 +9,9 @@ from typing import Final
 from opentelemetry.exporter.otlp.proto.common._internal import trace_encoder as stock
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import SpanKind, Status, StatusCode
-from opentelemetry.trace.span import SpanContext
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE, SpanContext
 
-from otel.instrument.call_spans import Attributes, EndedCallSpan
+from otel.instrument.call_spans import MADE_LATE, Attributes, EndedCallSpan
 from otel.instrument.deferred import Deferred
 from otel.instrument.otlp_wire import (
     CACHE_SIZE,
@@ -43,7 +43,7 @@ class SpanEncoder:
         self._event_attributes = AttributeFields(3)
         self._names: dict[tuple[str, SpanKind], bytes] = {}
         # By identity: all spans of a method share their first attributes, which are held so that the identity stays.
-        self._call_heads: dict[tuple[int, str, SpanKind], tuple[Attributes, bytes]] = {}
+        self._call_heads: dict[tuple[int, str], tuple[Attributes, bytes, SpanKind]] = {}
 
     def encode(self, spans: Sequence[ReadableSpan | Deferred]) -> bytes:
         """Return an `ExportTraceServiceRequest` of `spans`; raises what the stock encoder raises."""
@@ -57,11 +57,13 @@ class SpanEncoder:
 
         Nobody can change it any more. The span itself, its lock and what it belongs to need not wait for the export.
         """
-        if type(span) is not EndedCallSpan or not span.is_untouched:
+        if type(span) is not EndedCallSpan or not span.__dict__.keys().isdisjoint(MADE_LATE):
             return span
         context, status, end_time = span._context, span._status, span._end_time
-        known = self._call_heads.get((id(span.first_attributes), span._name, span._kind))
-        if known is None or context is None or context.trace_state:
+        known = self._call_heads.get((id(span.first_attributes), span._name))
+        if known is None or known[2] is not span._kind or context is None:
+            return span
+        if context[4] is not DEFAULT_TRACE_STATE and context[4]:
             return span
         is_plain = status.description is None or status.description.isascii()
         if not is_plain or type(end_time) is not int or not 0 <= end_time < LATEST_UNIX_NANO:
@@ -69,7 +71,7 @@ class SpanEncoder:
         return Deferred(
             (context, span._parent, known[1], span._start_time, end_time, status, span.late_attributes),
             span._resource,
-            span._instrumentation_scope,
+            span._tracer._instrumentation_scope,
         )
 
     def _span(self, span: ReadableSpan | Deferred) -> bytes:
@@ -106,8 +108,8 @@ class SpanEncoder:
         """Encode a span that has only what the interceptors set: nothing is made for it that it did without."""
         context, first = span._context, span.first_attributes
         assert context is not None
-        known = self._call_heads.get((id(first), span._name, span._kind))
-        head = self._call_head(span) if known is None else known[1]
+        known = self._call_heads.get((id(first), span._name))
+        head = self._call_head(span) if known is None or known[2] is not span._kind else known[1]
         times = (span._start_time, span._end_time)
         encoded = self._call(context, span._parent, head, *times, span._status, span.late_attributes)
         return encoded + _trace_state(context) if context.trace_state else encoded
@@ -138,7 +140,7 @@ class SpanEncoder:
         head = b"".join(parts)
         if len(self._call_heads) >= CACHE_SIZE:
             self._call_heads.clear()
-        self._call_heads[id(span.first_attributes), span._name, span._kind] = (span.first_attributes, head)
+        self._call_heads[id(span.first_attributes), span._name] = (span.first_attributes, head, span._kind)
         return head
 
     def _name(self, name: str, kind: SpanKind) -> bytes:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # they import what only OTLP needs
     from otel.instrument.otlp_spans import SpanEncoder
 
 OTLP: Final = "otlp"
+_SAMPLED: Final = TraceFlags.SAMPLED
 SignalVariable = Literal["traces", "metrics", "logs"]
 Made = TypeVar("Made", SpanExporter, LogRecordExporter)
 
@@ -199,8 +200,8 @@ class WatchedSpanProcessor(BatchSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a sampled span; called in the thread or task that ends it."""
-        context = span.context
-        if context is not None and context.trace_flags & TraceFlags.SAMPLED:
+        context = span._context
+        if context is not None and context[3] & _SAMPLED:
             self._made()
             _queue(self._batch_processor, span if self._at_end is None else self._at_end(span))
 

@@ -22,6 +22,7 @@ from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from otel.instrument.metadata_limits import BAGGAGE, fit_baggage
 
@@ -29,6 +30,7 @@ Metadata = Sequence[tuple[str, Any]]
 
 TRACEPARENT: Final = "traceparent"
 _USUAL: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_new: Final[Any] = tuple.__new__
 _FLAGS: Final = tuple(TraceFlags(flags) for flags in range(256))
 
 
@@ -71,15 +73,22 @@ class ContextReader:
         return self._propagator.extract(carrier, Context(), _GETTER)
 
 
-def with_context(metadata: Iterable[tuple[str, Any]] | None, span_context: SpanContext) -> AioMetadata:
+def with_context(
+    metadata: Iterable[tuple[str, Any]] | None, span_context: SpanContext, context: Context | None = None
+) -> AioMetadata:
     """Return a copy of `metadata` with the current context as the global propagator writes it.
 
-    `span_context` is the current span's.
+    `span_context` is the current span's; `context` is the current one, where it is at hand.
     """
-    if not metadata and _is_usual(span_context):
-        return AioMetadata((TRACEPARENT, _traceparent(span_context)))
+    if context is None:
+        context = get_current()
+    if not metadata and _is_usual(span_context, context):
+        only = AioMetadata()
+        entries: Any = only
+        entries._metadata[TRACEPARENT] = [_traceparent(span_context)]  # what it does with a pair, without its two calls
+        return only
     copied = AioMetadata(*metadata) if metadata else AioMetadata()
-    if TRACEPARENT not in copied and _is_usual(span_context):  # type: ignore[comparison-overlap]  # keys are what it has
+    if TRACEPARENT not in copied and _is_usual(span_context, context):  # type: ignore[comparison-overlap]  # keys are what it has
         copied.add(TRACEPARENT, _traceparent(span_context))
     else:
         propagate.inject(copied, setter=library._carrier_setter)
@@ -107,25 +116,30 @@ def is_w3c(propagator: TextMapPropagator) -> bool:
     return TraceContextTextMapPropagator in kinds and kinds <= {TraceContextTextMapPropagator, W3CBaggagePropagator}
 
 
-def _is_usual(span_context: SpanContext) -> bool:
+def _is_usual(span_context: SpanContext, context: Context) -> bool:
+    _, _, _, _, trace_state, is_valid = span_context
     return (
-        span_context.is_valid
-        and not span_context.trace_state
-        and not (_BAGGAGE_KEY in get_current() and baggage.get_all())
+        is_valid
+        and (trace_state is DEFAULT_TRACE_STATE or not trace_state)
+        and not (_BAGGAGE_KEY in context and baggage.get_all(context))
         and is_w3c(propagate.get_global_textmap())
     )
 
 
 def _traceparent(span_context: SpanContext) -> str:
-    return "00-%032x-%016x-%02x" % (span_context.trace_id, span_context.span_id, span_context.trace_flags)  # noqa: UP031  a third faster than the f-string
+    return "00-%032x-%016x-%02x" % (span_context[0], span_context[1], span_context[3])  # noqa: UP031  a third faster than the f-string
 
 
 def _usual_parent(header: str) -> SpanContext | None:
     if _USUAL.fullmatch(header) is None:
         return None
     trace_id, span_id, flags = int(header[3:35], 16), int(header[36:52], 16), int(header[53:], 16)
-    parent = SpanContext(trace_id, span_id, True, _FLAGS[flags])
-    return parent if parent.is_valid else None
+    # What `SpanContext` makes of them; so many digits are never too large an id.
+    return (
+        _new(SpanContext, (trace_id, span_id, True, _FLAGS[flags], DEFAULT_TRACE_STATE, True))
+        if trace_id and span_id
+        else None
+    )
 
 
 def pairs_with_context(
@@ -137,7 +151,7 @@ def pairs_with_context(
     propagator's value takes its place.
     """
     pairs = tuple(metadata) if metadata else ()
-    if _is_usual(span_context) and all(key != TRACEPARENT for key, _ in pairs):
+    if _is_usual(span_context, get_current()) and all(key != TRACEPARENT for key, _ in pairs):
         sent = (*pairs, (TRACEPARENT, _traceparent(span_context)))
         if pairs:
             fit_baggage(sent, header=None, span=get_current_span())

@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from opentelemetry.baggage import _BAGGAGE_KEY
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+from otel.instrument.baggage import BaggageSpanProcessor
 
 Hook = Callable[..., Any]
 _DO_NOTHING: Final = frozenset(
@@ -24,8 +28,13 @@ class Hooks:
     """The methods to call, in the processors' order."""
 
     on_start: tuple[Hook, ...]
+    on_start_without_baggage: tuple[Hook, ...]
     on_ending: tuple[Hook, ...]
     on_end: tuple[Hook, ...]
+
+    def on_start_in(self, context: Context) -> tuple[Hook, ...]:
+        """Return the methods to call at a start under `context`, those left out that only look at its baggage."""
+        return self.on_start if _BAGGAGE_KEY in context else self.on_start_without_baggage
 
 
 class SpanHooks:
@@ -34,7 +43,7 @@ class SpanHooks:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: tuple[object, Hooks] = (None, Hooks((), (), ()))
+        self._known: tuple[object, Hooks] = (None, Hooks((), (), (), ()))
 
     def of(self, processor: Any) -> Hooks:
         """Return the hooks of a provider's processor as it is now."""
@@ -48,8 +57,11 @@ class SpanHooks:
 
 
 def _hooks(processors: Sequence[Any]) -> Hooks:
+    on_start = _those_that_do([processor.on_start for processor in processors])
+    of_baggage = BaggageSpanProcessor.on_start
     return Hooks(
-        _those_that_do([processor.on_start for processor in processors]),
+        on_start,
+        tuple(hook for hook in on_start if getattr(hook, "__func__", None) is not of_baggage),
         _those_that_do([processor._on_ending for processor in processors]),
         _those_that_do([processor.on_end for processor in processors]),
     )

@@ -57,7 +57,7 @@ class Corrected(library._BaseAioClientInterceptor):
         return ClientCallDetails(
             client_call_details.method,
             client_call_details.timeout,
-            with_context(client_call_details.metadata, call.record.span.get_span_context()),
+            with_context(client_call_details.metadata, call.record.span_context),
             client_call_details.credentials,
             client_call_details.wait_for_ready,
         )

@@ -114,15 +114,16 @@ class _MultiCallable:
         self._response_is_stream = response_is_stream
 
     def _start(self, request: Any, timeout: float | None, metadata: Any, options: dict[str, Any]) -> Any:
-        if is_suppressed(get_current()):
+        current = get_current()
+        if is_suppressed(current):
             return self._multi_callable(request, timeout=timeout, metadata=metadata, **options)
-        record = self._recorder.start(self._name, self._attributes, None)
+        record = self._recorder.start(self._name, self._attributes, current)
         record.metric_attributes = self._attributes
         traced = ClientCall(record, None)
         token = attach(record.context)  # the call's own task, and that of its request iterator, copy this context
         try:
             traced.note(timeout, metadata)
-            sent = with_context(metadata, record.span.get_span_context())
+            sent = with_context(metadata, record.span_context, record.context)
             call = self._multi_callable(request, timeout=timeout, metadata=sent, **options)
             traced.follow(
                 call, requests_are_stream=self._requests_are_stream, response_is_stream=self._response_is_stream

@@ -58,7 +58,7 @@ class ClientCall:
                 request = RequestMessages(request, record)
             elif record.counts_sizes:
                 record.sent_size_bytes = _size_bytes(request)
-            return start(request, pairs_with_context(metadata, record.span.get_span_context()))
+            return start(request, pairs_with_context(metadata, record.span_context))
         except BaseException as error:
             self.failed(error)
             raise

@@ -38,9 +38,12 @@ from opentelemetry.sdk.trace import (
     TracerProvider,
     _Span,
 )
+from opentelemetry.sdk.trace._tracer_metrics import NoOpTracerMetrics
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from otel.instrument import otlp_http, pipelines
 from otel.instrument.call_spans import CallSpan
@@ -155,6 +158,17 @@ def test_a_calls_span_has_everything_that_the_sdks_methods_read() -> None:
     assert (type(by_sdk), type(by_us)) == (_Span, CallSpan), "another class: call_tracer.py"
     missing = [name for name in vars(by_sdk) if not hasattr(by_us, name)]
     assert not missing, f"the SDK's span has more now, call_spans.py lacks {missing}"
+
+
+def test_ids_and_contexts_are_what_ours_make_of_them_directly() -> None:
+    valid = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(3), trace_state=None)
+    assert tuple(valid) == (1, 2, True, 3, DEFAULT_TRACE_STATE, True), "SpanContext has other parts: call_tracer.py"
+    assert valid[4] is DEFAULT_TRACE_STATE, "another trace state: call_tracer.py, propagation.py, otlp_spans.py"
+    for method, bits in ((RandomIdGenerator.generate_trace_id, 128), (RandomIdGenerator.generate_span_id, 64)):
+        source = inspect.getsource(method)
+        assert f"random.getrandbits({bits})" in source, f"{method.__qualname__} does other things: call_tracer.py"
+    assert RandomIdGenerator().is_trace_id_random(), "random ids are no longer said to be random: call_tracer.py"
+    assert "return noop" in inspect.getsource(NoOpTracerMetrics.start_span), "it counts something: call_tracer.py"
 
 
 @pytest.mark.parametrize(

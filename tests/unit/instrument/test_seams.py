@@ -241,3 +241,8 @@ def test_what_core_hands_over_is_made_by_a_name_that_can_be_exchanged() -> None:
     assert "_observability" in vars(library._cyobservability), (
         "the hand-over no longer looks StatsData up in its module: see otel/instrument/grpc_metrics.py"
     )
+
+
+def test_grpcs_metadata_keeps_its_pairs_where_ours_is_put() -> None:
+    made: Any = grpc.aio.Metadata(("a", "b"))
+    assert list(made._metadata.items()) == [("a", ["b"])], "grpc.aio.Metadata has other parts: propagation.py"
