@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk._logs import Logger as SdkLogger
 from opentelemetry.sdk._logs import LogRecordLimits, ReadableLogRecord
 from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
+from opentelemetry.sdk._logs._internal._logger_metrics import NoOpLoggerMetrics
 from opentelemetry.trace import SpanContext
 from opentelemetry.util.types import AnyValue
 
@@ -53,7 +54,8 @@ class LogExport:
         processors = self._ours(logger._multi_log_record_processor)
         if not processors or not logger._is_enabled():
             return False
-        logger._logger_metrics.emit_log()
+        if type(logger._logger_metrics) is not NoOpLoggerMetrics:
+            logger._logger_metrics.emit_log()
         for processor in processors:
             processor.queue(
                 _readable(logger, time_unix_nano, severity, text, attributes, span_context, event_name)

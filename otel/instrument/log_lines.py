@@ -65,19 +65,16 @@ class RotatingLineFile:
         """Append one line, rotating before it if it would not fit; the lock is this file's own."""
         with self._lock:
             try:
-                self._append(line)
+                if self._file.closed:
+                    with _appending(self._path) as file:
+                        _write_all(file, line)
+                    return
+                if self._size_bytes > 0 and self._size_bytes + len(line) > self._max_bytes:
+                    self._rotate()
+                self._size_bytes += len(line)
+                _write_all(self._file, line)
             except OSError:  # a full disk never fails the call that logs
                 return
-
-    def _append(self, line: bytes) -> None:
-        if self._file.closed:
-            with _appending(self._path) as file:
-                _write_all(file, line)
-            return
-        if self._size_bytes > 0 and self._size_bytes + len(line) > self._max_bytes:
-            self._rotate()
-        self._size_bytes += len(line)
-        _write_all(self._file, line)
 
     def close(self) -> None:
         """Close the file."""

@@ -16,11 +16,14 @@ from typing import Any, Final
 import orjson
 from opentelemetry import trace
 from opentelemetry._logs import Logger, SeverityNumber
+from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context, get_current
+from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.util.types import AnyValue, AttributeValue
 
 from otel.instrument import semconv
 from otel.instrument.baggage import BaggageAttributes
+from otel.instrument.call_spans import CallSpan
 from otel.instrument.log_export import CopiedLogRecord, LogExport
 from otel.instrument.suppression import is_suppressed
 
@@ -78,14 +81,21 @@ class LogRecorder:
         if "exc_info" in facts:
             _expand_exception(facts)
         context = get_current()
-        span = trace.get_current_span(context)
-        span_context = span.get_span_context()
-        joined = self._baggage_attributes.attributes(context)
+        span = context.get(_SPAN_KEY)
+        if type(span) is CallSpan:  # what the API's two calls find of it
+            span_context = span.__dict__["_context"]
+        else:
+            span = trace.get_current_span(context)
+            span_context = span.get_span_context()
+        joined = self._baggage_attributes.attributes(context) if _BAGGAGE_KEY in context else {}
         joined[semconv.LOG_RECORD_UID] = f"{self._random_bits(128):032x}"
         if not local_only and not is_suppressed(context):
             attributes = {**facts, **joined}
-            name = text if is_event_name else None
-            self._export_record(time_unix_nano, context, span_context, level, text, attributes, name)
+            if self._export is not None:
+                name = text if is_event_name else None
+                severity = SEVERITIES.get(level) or SEVERITIES["info"]
+                if not self._export.emit(time_unix_nano, span_context, severity, text, attributes, name):
+                    self._emit_by_sdk(time_unix_nano, context, severity, text, attributes, name)
             if self._as_span_events and span.is_recording():
                 _add_span_event(span, time_unix_nano, level, text, attributes)
         fields = {
@@ -93,29 +103,28 @@ class LogRecorder:
             "level": level,
             "event": text,
             semconv.SERVICE_NAME: self._service_name,
-            **_ids(span_context),
-            **joined,
         }
+        trace_id, span_id, _, trace_flags, _, is_valid = span_context
+        if is_valid:
+            fields["trace_id"] = f"{trace_id:032x}"
+            fields["span_id"] = f"{span_id:016x}"
+            fields["trace_flags"] = f"{trace_flags:02x}"
+        fields.update(joined)
         if not fields.keys().isdisjoint(facts):
             facts = {key: value for key, value in facts.items() if key not in fields}
         fields.update(facts)
         return to_json_line(fields)
 
-    def _export_record(
+    def _emit_by_sdk(
         self,
         time_unix_nano: int,
         context: Context,
-        span_context: trace.SpanContext,
-        level: str,
+        severity: tuple[str, SeverityNumber],
         text: str,
         attributes: dict[str, Any],
         event_name: str | None,
     ) -> None:
-        if self._otlp_logger is None or self._export is None:
-            return
-        severity = SEVERITIES.get(level) or SEVERITIES["info"]
-        if self._export.emit(time_unix_nano, span_context, severity, text, attributes, event_name):
-            return
+        assert self._otlp_logger is not None
         self._otlp_logger.emit(
             CopiedLogRecord(
                 timestamp=time_unix_nano,
@@ -163,16 +172,6 @@ def encodable(value: Any) -> AnyValue:
 
 def _encodable_text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _ids(span_context: trace.SpanContext) -> dict[str, str]:
-    if not span_context.is_valid:
-        return {}
-    return {
-        "trace_id": f"{span_context.trace_id:032x}",
-        "span_id": f"{span_context.span_id:016x}",
-        "trace_flags": f"{span_context.trace_flags:02x}",
-    }
 
 
 def _add_span_event(span: trace.Span, time_unix_nano: int, level: str, text: str, attributes: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ class ServerStop:
     @property
     def is_cancelling(self) -> bool:
         """Say whether a call cancelled at this moment was cancelled by the server itself."""
-        return time.monotonic() >= self._begins_s
+        return self._begins_s is not NEVER and time.monotonic() >= self._begins_s
 
     def outlived(self, call: OutlivedCall) -> None:
         """Keep a call whose servicer works on, so that its span can end before the process does."""

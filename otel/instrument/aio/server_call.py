@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import time
 import weakref
 from contextvars import ContextVar
@@ -14,6 +13,7 @@ import grpc.aio
 from grpc._cython import cygrpc
 
 from otel.instrument import semconv
+from otel.instrument.aio.deadline_watch import DeadlineWatch, WatchedCall
 from otel.instrument.aio.unobserved import UnobservedCall
 from otel.instrument.call_record import CallRecord
 from otel.instrument.endings import Ending, Failure, ServerSignals, deadline_slack_s, server_ending
@@ -53,13 +53,14 @@ class ServerCall:
         "_answered_unix_nano",
         "_cancelled_before_deadline",
         "_context",
+        "_deadlines",
+        "_due",
         "_error",
         "_error_was_logged",
         "_found_it_over",
         "_is_known_method",
         "_left_s",
         "_loop",
-        "_near_deadline",
         "_requests",
         "_stop",
         "_task",
@@ -69,9 +70,11 @@ class ServerCall:
         "record",
     )
 
-    def __init__(self, record: CallRecord, stop: ServerStop) -> None:
+    def __init__(self, record: CallRecord, stop: ServerStop, deadlines: DeadlineWatch) -> None:
         self.record = record
         self._stop = stop
+        self._deadlines = deadlines
+        self._due: set[WatchedCall] | None = None
         self._context: ServedContext | None = None
         self._error: BaseException | None = None
         self._error_was_logged = False
@@ -83,7 +86,6 @@ class ServerCall:
         self._left_s: float | None = None
         self._answered_unix_nano: int | None = None
         self._cancelled_before_deadline = False
-        self._near_deadline: asyncio.TimerHandle | None = None
         self._requests: Requests | None = None
         task = asyncio.current_task()
         if task is None:
@@ -131,6 +133,11 @@ class ServerCall:
         if self._context is not None:
             self._left_s = self._context.time_remaining()
         self._was_stopping = self._stop.is_cancelling
+        if error is not None:
+            self._note_error(error)
+        self._answered_unix_nano = time.time_ns()
+
+    def _note_error(self, error: BaseException) -> None:
         if isinstance(error, grpc.aio.AbortError):
             self._was_aborted = True
             self._error = error
@@ -143,7 +150,6 @@ class ServerCall:
             mark_exception_logged(error)
         elif isinstance(error, Exception):
             self.failed(error)
-        self.answered()
 
     def answered(self) -> None:
         """Note that answer or status go to gRPC now: the servicer is left, and then a unary answer is serialized."""
@@ -159,18 +165,18 @@ class ServerCall:
     def _watch_deadline(self, look_in_s: float) -> None:
         if self.record.has_ended:
             return
-        # A cancelled timer stays in its loop for a while, and with it its context: an empty one holds no call.
-        self._near_deadline = self._loop.call_later(look_in_s, self._deadline_is_near, context=contextvars.Context())
+        self._due = self._deadlines.add(self._loop, look_in_s, self)
 
-    def _deadline_is_near(self) -> None:
+    def deadline_is_near(self) -> None:
+        """See whether the call was cut short before its deadline could be the reason."""
         # A loop that was blocked calls this too late, when a cancel may be the deadline's own: then nothing is known.
         remaining_s = None if self._context is None else self._context.time_remaining()
         is_in_time = remaining_s is not None and remaining_s > deadline_slack_s(self._timeout_s)
         self._cancelled_before_deadline = is_in_time and self.is_cancelled
 
     def _end(self, _task: asyncio.Task[Any]) -> None:
-        if self._near_deadline is not None:
-            self._near_deadline.cancel()
+        if self._due is not None:
+            self._due.discard(self)
         if self._went_well():
             self.record.end(_OK, self._answered_unix_nano)
         else:

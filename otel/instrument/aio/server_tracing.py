@@ -8,6 +8,7 @@ from typing import Any
 from opentelemetry.context import attach, get_current
 
 from otel.instrument.aio.behaviors import is_plain, traced_handler
+from otel.instrument.aio.deadline_watch import DeadlineWatch
 from otel.instrument.aio.server_call import ServerCall, current_server_call
 from otel.instrument.aio.unobserved import UnobservedCall
 from otel.instrument.call_record import CallRecorder
@@ -30,6 +31,7 @@ class ServerTracing:
         self._records = ServerRecords(recorder)
         self._unobserved = UnobservedCall(recorder.log_exception)
         self._stop = stop or ServerStop()
+        self._deadlines = DeadlineWatch()
         self._traced_handlers: dict[str, tuple[Any, Any]] = {}
 
     def begin(self, details: Any) -> AnyCall | None:
@@ -39,7 +41,7 @@ class ServerTracing:
         record = self._records.start(details.method, details.invocation_metadata)
         # No detach: the task of an RPC ends with it, and nothing of its context outlives it.
         attach(record.context)
-        call = ServerCall(record, self._stop) if record.is_observed else self._unobserved
+        call = ServerCall(record, self._stop, self._deadlines) if record.is_observed else self._unobserved
         current_server_call.set(call)
         return call
 
