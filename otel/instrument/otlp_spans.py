@@ -57,21 +57,23 @@ class SpanEncoder:
 
         Nobody can change it any more. The span itself, its lock and what it belongs to need not wait for the export.
         """
-        if type(span) is not EndedCallSpan or not span.__dict__.keys().isdisjoint(MADE_LATE):
+        state = span.__dict__
+        if type(span) is not EndedCallSpan or not state.keys().isdisjoint(MADE_LATE):
             return span
-        context, status, end_time = span._context, span._status, span._end_time
-        known = self._call_heads.get((id(span.first_attributes), span._name))
-        if known is None or known[2] is not span._kind or context is None:
+        context, first, end_time = state["_context"], state["first_attributes"], state["_end_time"]
+        known = self._call_heads.get((id(first), state["_name"]))
+        if known is None or known[2] is not state["_kind"]:
             return span
-        if context[4] is not DEFAULT_TRACE_STATE and context[4]:
-            return span
-        is_plain = status.description is None or status.description.isascii()
-        if not is_plain or type(end_time) is not int or not 0 <= end_time < LATEST_UNIX_NANO:
+        status: Status | None = state.get("_status")  # None: never set
+        is_plain = status is None or status.description is None or status.description.isascii()
+        has_state = context[4] is not DEFAULT_TRACE_STATE and context[4]
+        if has_state or not is_plain or type(end_time) is not int or not 0 <= end_time < LATEST_UNIX_NANO:
             return span  # and if it has no form, the export thread says so in the stock encoder's words
+        late = state.get("late_attributes")
         return Deferred(
-            (context, span._parent, known[1], span._start_time, end_time, status, span.late_attributes),
-            span._resource,
-            span._tracer._instrumentation_scope,
+            (context, state["_parent"], known[1], state["_start_time"], end_time, status, late),
+            state["_resource"],
+            state["_tracer"]._instrumentation_scope,
         )
 
     def _span(self, span: ReadableSpan | Deferred) -> bytes:
@@ -124,8 +126,8 @@ class SpanEncoder:
         head: bytes,
         start_time: int | None,
         end_time: int | None,
-        status: Status,
-        late_attributes: Attributes,
+        status: Status | None,
+        late_attributes: Attributes | None,
     ) -> bytes:
         ids = b"\x0a\x10%b\x12\x08%b" % (context[0].to_bytes(16, "big"), context[1].to_bytes(8, "big"))
         parts = [ids, head, _TIMES.pack(0x39, start_time, 0x41, end_time), _status(status), _flags(parent)]
@@ -161,8 +163,8 @@ def _trace_state(context: SpanContext) -> bytes:
     return field(3, ",".join(f"{key}={value}" for key, value in context.trace_state.items()).encode())
 
 
-def _status(status: Status) -> bytes:
-    if status.status_code is StatusCode.UNSET and not status.description:
+def _status(status: Status | None) -> bytes:
+    if status is None or (status.status_code is StatusCode.UNSET and not status.description):
         return _UNSET_STATUS
     message = field(2, status.description.encode()) if status.description else b""
     return field(15, b"%b\x18%b" % (message, varint(status.status_code.value)))

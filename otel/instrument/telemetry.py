@@ -18,6 +18,7 @@ from otel.instrument import interceptors as tracing
 from otel.instrument import semconv
 from otel.instrument.baggage import BaggageAttributes
 from otel.instrument.export_watch import ExportWatch
+from otel.instrument.log_bound import merge_bound
 from otel.instrument.log_lines import LineLogger, LineSink, RotatingLineFile, StdoutLines
 from otel.instrument.log_records import LogRecorder
 from otel.instrument.log_stdlib import RecorderHandler, StdlibLogging
@@ -208,7 +209,7 @@ class Telemetry:
     def take_over_logging(self) -> None:
         """Send structlog and stdlib logging of this process here, until `shutdown`."""
         structlog.configure(
-            processors=[structlog.contextvars.merge_contextvars, self._recorder],
+            processors=[merge_bound, self._recorder],
             wrapper_class=structlog.make_filtering_bound_logger(self.settings.log_level),
             logger_factory=lambda *_names: self._lines,
             cache_logger_on_first_use=self.settings.cache_loggers,

@@ -159,6 +159,8 @@ _OK: Final = client_ending(grpc.StatusCode.OK, "")
 
 
 def _ending_of(call: Any) -> Ending:
+    if isinstance(call, grpc_call.Call) and call._cython_call.is_ok():
+        return _OK  # what `code` says then, by two coroutines
     code = _of_done(call.code())
     return _OK if code is grpc.StatusCode.OK else client_ending(code, _of_done(call.details()) or "")
 

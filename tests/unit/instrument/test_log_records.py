@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel.instrument import TelemetrySettings, mark_exception_logged
 from otel.instrument.baggage import BaggageAttributes
+from otel.instrument.log_bound import merge_bound
 from otel.instrument.log_records import LogRecorder, encodable, to_json_line
 from otel.instrument.testing import CountingIdGenerator, InMemoryTelemetry, in_memory_telemetry
 
@@ -190,3 +191,14 @@ def test_odd_values_are_shown_rather_than_lost(telemetry: InMemoryTelemetry, odd
 
     assert [line["event"] for line in telemetry.lines()] == ["odd.seen"]
     assert encode_logs(telemetry.log_records()).SerializeToString()
+
+
+def test_what_is_bound_in_the_context_is_added_as_structlog_adds_it() -> None:
+    with structlog.contextvars.bound_contextvars(user_id="u-1", tries=2):
+        with structlog.contextvars.bound_contextvars(gone=1):
+            pass
+        by_us, by_structlog = (
+            merge(None, "info", {"event": "e", "tries": 3})
+            for merge in (merge_bound, structlog.contextvars.merge_contextvars)
+        )
+    assert by_us == by_structlog == {"event": "e", "tries": 3, "user_id": "u-1"}

@@ -131,10 +131,12 @@ async def test_calls_have_the_serializers_and_tasks_that_are_watched() -> None:
             assert isinstance(call, grpc_call.Call), "grpc.aio's calls have another base class: see aio/client_call.py"
             for name in ("_request_serializer", "_response_deserializer"):
                 assert hasattr(call, name), f"calls have no {name}: messages can't be counted there any more"
+            assert call._cython_call.is_ok() is False, "a call no longer knows whether it is OK: see aio/client_call.py"
         assert isinstance(unary._call_response, asyncio.Task), "a unary call has no _call_response task any more"
         for call in (stream, both):
             assert isinstance(call._preparation, asyncio.Task), "a streaming call has no _preparation task any more"
         await unary
+        assert unary._cython_call.is_ok() is True
         stream.cancel()
         both.cancel()
 
