@@ -2,7 +2,7 @@
 
 ```python
 telemetry = in_memory_telemetry()
-server = grpc.aio.server(interceptors=telemetry.server_interceptors())
+server = telemetry.server()
 channel = telemetry.insecure_channel(address)
 …
 spans = telemetry.spans()

@@ -9,8 +9,8 @@ import asyncio
 import contextvars
 from typing import Final, Protocol
 
-# Less than the slack of a deadline, so that a look that comes this much later is still before it.
-STEP_S: Final = 0.025
+# Some calls share a look, which comes a fifth of a deadline's slack early at most.
+STEP_S: Final = 0.01
 
 
 class WatchedCall(Protocol):
@@ -27,8 +27,8 @@ class DeadlineWatch:
         self._due: dict[int, set[WatchedCall]] = {}
 
     def add(self, loop: asyncio.AbstractEventLoop, look_in_s: float, call: WatchedCall) -> set[WatchedCall]:
-        """Let `call` look in `look_in_s`, or up to a step later; return the set that it leaves when it has ended."""
-        step = int((loop.time() + look_in_s) / STEP_S) + 1
+        """Let `call` look in `look_in_s`, or up to a step before; return the set that it leaves when it has ended."""
+        step = int((loop.time() + look_in_s) / STEP_S)
         due = self._due.get(step)
         if due is None:
             due = self._due[step] = set()

@@ -240,12 +240,14 @@ def test_calls_leave_nothing_behind_for_the_garbage_collector(sync_rig: SyncRig,
     gc.collect()
     gc.disable()
     try:
+        # What a failure that another test expects has kept by its traceback is not these calls'.
+        others = {id(found) for found in gc.get_objects() if isinstance(found, ServerCall)}
         for _ in range(5):
             run(channel, kind, "stream" if answers_stream(kind) else "call")
         sync_rig.spans(SpanKind.SERVER, 5)
 
         def still_there() -> int:
-            return sum(isinstance(found, ServerCall) for found in gc.get_objects())
+            return sum(isinstance(found, ServerCall) and id(found) not in others for found in gc.get_objects())
 
         # An abort's traceback and gRPC's state hold each other for a while, whoever watches.
         if ending == "ok":
