@@ -11,7 +11,15 @@ from anyio.from_thread import start_blocking_portal
 from otel.analysis.otlp_json_writing import log_records_to_otlp_json
 from otel.backend.runner import Backend
 from otel.backend.stores.memory import MemoryStore
-from otel.query import BackendUnreachableError, LogSearch, NoLogStoreError, QueryError, QueryRefusedError, TraceQuery
+from otel.query import (
+    BackendUnreachableError,
+    LogPage,
+    LogSearch,
+    NoLogStoreError,
+    QueryError,
+    QueryRefusedError,
+    TraceQuery,
+)
 from otel.query import opensearch as adapter
 from tests.contract.fake_opensearch import FakeOpenSearch
 from tests.contract.log_reading import T0, LogReading, Written, batches, records_for
@@ -109,6 +117,14 @@ def test_opensearch_is_not_shown_the_readers_token() -> None:
     with pytest.raises(NoLogStoreError):
         over(httpx.Response(404, json={}), asked).logs(LogSearch())
     assert "authorization" not in asked[0].headers
+
+
+def test_a_reader_asks_the_same_copies_each_time_and_another_may_ask_others() -> None:
+    asked: list[httpx.Request] = []
+    for reader in (over(httpx.Response(200, json={"hits": {"hits": []}}), asked) for _ in range(2)):
+        assert reader.logs(LogSearch()) == reader.logs(LogSearch()) == LogPage(())
+    first, again, other, _ = (request.url.params["preference"] for request in asked)
+    assert first == again != other
 
 
 def test_metrics_are_asked_of_the_trace_backend_where_logs_are_in_opensearch() -> None:
