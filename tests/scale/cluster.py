@@ -155,6 +155,14 @@ class Cluster:
             name, host, words, self._environ | told | environ, self.folder / name, _healthy(host, "/status")
         )
 
+    def jaeger_on_opensearch(self) -> EngineProcess:
+        """One more Jaeger, whose store is where the logs are."""
+        name, host = "jaeger-on-opensearch", self.network.host(4, 8)
+        urls = ", ".join(f"http://{node}:{OPENSEARCH_PORT}" for node in self.network.log_nodes)
+        told = {"JAEGER_HOST": host, "OPENSEARCH_URLS": f"[{urls}]"}
+        words = [str(self.engines.jaeger), f"--config={FILES / 'jaeger-opensearch.yaml'}"]
+        return EngineProcess(name, host, words, self._environ | told, self.folder / name, _healthy(host, "/status"))
+
     def _broker(self, index: int) -> EngineProcess:
         name, host = f"kafka-{index}", self.network.brokers[index - 1]
         folder = self.folder / name

@@ -25,7 +25,9 @@ from tests.scale.rule import HASH_SALT, fnv1a_64, is_in_share
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "otel" / "scale"
-ENGINE_FILES = ("agent.yaml", "gateway.yaml", "jaeger.yaml", "kafka.properties", "cassandra.yaml", "opensearch.yml")
+JAEGERS = ("jaeger", "jaeger-opensearch")
+STORES = ("cassandra.yaml", "opensearch.yml")
+ENGINE_FILES = ("agent.yaml", "gateway.yaml", "jaeger.yaml", "jaeger-opensearch.yaml", "kafka.properties", *STORES)
 COLLECTORS = ("agent", "gateway")
 SERVICES = {"user": "users:50051", "order": "orders:50052", "report": "reports:50053"}
 ENV_DEFAULT = re.compile(r"\$\{env:(\w+):-([^}]*)\}")
@@ -53,7 +55,7 @@ def test_a_file_says_why_it_is_there_and_what_to_change_for_more_machines(name: 
     assert "# For N machines: " in head
 
 
-@pytest.mark.parametrize("name", [*COLLECTORS, "jaeger"])
+@pytest.mark.parametrize("name", [*COLLECTORS, *JAEGERS])
 def test_every_part_of_a_pipeline_is_defined_and_every_defined_part_is_used(name: str) -> None:
     config = load(f"{name}.yaml")
     pipelines = config["service"]["pipelines"].values()
@@ -64,7 +66,7 @@ def test_every_part_of_a_pipeline_is_defined_and_every_defined_part_is_used(name
     assert set(config["service"]["extensions"]) == set(config["extensions"])
 
 
-@pytest.mark.parametrize("name", [*COLLECTORS, "jaeger"])
+@pytest.mark.parametrize("name", [*COLLECTORS, *JAEGERS])
 def test_memory_is_limited_before_anything_else(name: str) -> None:
     pipelines = load(f"{name}.yaml")["service"]["pipelines"]
     # What spanmetrics hands on has passed the limiter as spans.
@@ -130,7 +132,17 @@ def test_logs_are_written_to_the_index_that_the_compose_file_and_the_job_make(co
 def test_an_opensearch_node_may_die_without_having_a_record_alone() -> None:
     template = json.loads((FILES / "opensearch-index.json").read_text(encoding="utf-8"))["template"]
     assert template["settings"]["number_of_replicas"] >= 1
-    assert load("opensearch.yml")["action.auto_create_index"] is False
+    # Logs go into an index with the template's fields alone; Jaeger brings its own templates.
+    assert load("opensearch.yml")["action.auto_create_index"] == "+traces-jaeger-*,-*"
+
+
+def test_jaeger_on_opensearch_is_jaeger_on_cassandra_but_for_the_store() -> None:
+    on_cassandra, on_opensearch = (load(f"{name}.yaml") for name in JAEGERS)
+    stores = [it["extensions"]["jaeger_storage"]["backends"].pop("lab") for it in (on_cassandra, on_opensearch)]
+    assert on_cassandra == on_opensearch
+    indices = stores[1]["opensearch"]["indices"]
+    assert indices["index_prefix"] == "traces"  # which OpenSearch lets be made
+    assert all(indices[kind]["replicas"] >= 1 for kind in ("spans", "services"))
 
 
 def test_what_the_log_reader_asks_for_is_indexed() -> None:
