@@ -49,10 +49,14 @@ class LogExport:
         `span_context` is the current span's; `attributes` are the record's from now on.
         """
         logger: Any = self._logger
-        if type(logger) is not SdkLogger or not text.isascii() or not _is_plain(attributes, logger._log_record_limits):
+        if type(logger) is not SdkLogger:
             return False
-        processors = self._ours(logger._multi_log_record_processor)
-        if not processors or not logger._is_enabled():
+        multi = logger._multi_log_record_processor
+        is_unheard = type(multi) is SynchronousMultiLogRecordProcessor and not multi._log_record_processors
+        if not (is_unheard or (text.isascii() and _is_plain(attributes, logger._log_record_limits))):
+            return False
+        processors = self._ours(multi)
+        if not (processors or is_unheard) or not logger._is_enabled():
             return False
         if type(logger._logger_metrics) is not NoOpLoggerMetrics:
             logger._logger_metrics.emit_log()

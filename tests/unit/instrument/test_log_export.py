@@ -12,15 +12,17 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.sdk._logs import Logger as SdkLogger
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits, LogRecordProcessor, ReadableLogRecord
 from opentelemetry.sdk._logs._internal import _LoggerConfig
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from otel.instrument.deferred import Deferred
 from otel.instrument.export_watch import ExportWatch
 from otel.instrument.log_export import LogExport
+from otel.instrument.log_records import SEVERITIES
 from otel.instrument.otlp_logs import LogEncoder
 from otel.instrument.pipelines import WatchedLogProcessor
 
@@ -180,7 +182,11 @@ def test_a_logger_that_is_disabled_is_left_to_the_sdk(pipeline: Pipeline) -> Non
     assert not pipeline.emit({})
 
 
-def test_a_provider_without_a_processor_is_left_to_the_sdk() -> None:
+def test_where_nobody_exports_the_sdk_makes_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr(SdkLogger, "emit", lambda _logger, record: made.append(record))
     logger = LoggerProvider(shutdown_on_exit=False).get_logger("scope")
 
-    assert not LogExport(logger).emit(5, SPAN_CONTEXT, WARN, "e", {}, None)
+    is_done = LogExport(logger).emit(1, INVALID_SPAN_CONTEXT, SEVERITIES["info"], "ü", {"a": [1]}, None)
+
+    assert (is_done, made) == (True, [])
