@@ -11,6 +11,7 @@ from otel.instrument.aio.behaviors import is_plain, traced_handler
 from otel.instrument.aio.deadline_watch import DeadlineWatch
 from otel.instrument.aio.server_call import ServerCall, current_server_call
 from otel.instrument.aio.unobserved import UnobservedCall
+from otel.instrument.aio.unobserved_handlers import unobserved_handler
 from otel.instrument.call_record import CallRecorder
 from otel.instrument.method_handlers import behavior_of
 from otel.instrument.method_names import METHOD_CACHE_SIZE
@@ -33,6 +34,7 @@ class ServerTracing:
         self._stop = stop or ServerStop()
         self._deadlines = DeadlineWatch()
         self._traced_handlers: dict[str, tuple[Any, Any]] = {}
+        self._unobserved_handlers: dict[str, tuple[Any, Any]] = {}
 
     def begin(self, details: Any) -> AnyCall | None:
         """Start the call's span and make it current for everything further in; None for a call that is not traced."""
@@ -52,12 +54,13 @@ class ServerTracing:
                 call.unknown_method()
                 name_unknown_method(call.record, path)
             return None
-        known, traced = self._traced_handlers.get(path, (None, None))
+        handlers = self._unobserved_handlers if call is self._unobserved else self._traced_handlers
+        known, traced = handlers.get(path, (None, None))
         if known is handler:
             return traced
         if is_plain(behavior_of(handler)):
             return traced_handler(handler, call)
-        traced = traced_handler(handler)
-        if len(self._traced_handlers) < METHOD_CACHE_SIZE or path in self._traced_handlers:
-            self._traced_handlers[path] = (handler, traced)
+        traced = unobserved_handler(handler, self._unobserved) if call is self._unobserved else traced_handler(handler)
+        if len(handlers) < METHOD_CACHE_SIZE or path in handlers:
+            handlers[path] = (handler, traced)
         return traced
