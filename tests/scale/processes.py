@@ -63,6 +63,12 @@ class EngineProcess:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        """Its process id; it must have been started."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def said_file(self) -> Path:
         """Where its output goes."""
         return self.folder.with_name(f"{self.name}.said")
@@ -81,14 +87,12 @@ class EngineProcess:
 
     def cpu_s(self) -> float:
         """Seconds of CPU that the process has used."""
-        assert self._process is not None
-        used = psutil.Process(self._process.pid).cpu_times()
+        used = psutil.Process(self.pid).cpu_times()
         return float(used.user + used.system)
 
     def memory_mib(self) -> float:
         """Resident memory."""
-        assert self._process is not None
-        return psutil.Process(self._process.pid).memory_info().rss / 2**20
+        return psutil.Process(self.pid).memory_info().rss / 2**20
 
     def _signal(self, number: int) -> None:
         if self._process is None:
