@@ -71,8 +71,7 @@ def indexed_attributes(span: SpanFields) -> Sequence[bytes]:
 
 def status_of(span: SpanFields) -> bytes:
     """Return a span's status as bytes. What is written in parts means the same as the parts one after the other."""
-    statuses = span.statuses
-    return b"".join(statuses) if statuses else b""
+    return b"".join(span.statuses)
 
 
 def status_code(status: bytes) -> int:
