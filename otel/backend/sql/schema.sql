@@ -38,7 +38,7 @@ CREATE TABLE trace (
   orphan_count INTEGER NOT NULL,
   root_start INTEGER,                  -- NULL while no span without a parent is known
   root_operation_id INTEGER,
-  services BLOB NOT NULL               -- (service id, span count, error count) as three uint32 each
+  services BLOB NOT NULL               -- service id, span count, error count of each; see trace_services.py
 );
 CREATE INDEX trace_arrival ON trace (arrival);
 

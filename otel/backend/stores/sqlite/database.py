@@ -217,7 +217,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             raise error
     # Version 1 had no metrics, and the first files with them could not tell which points have exemplars.
     # Version 2 had spans in pieces: they are read where they lie, and what comes lies in blocks. Version 3 had log
-    # records as they are.
+    # records as they are, and services of a trace in fixed lengths.
     if version < SCHEMA_VERSION or not _has(connection, "metric_exemplar"):
         _run(connection, "metrics.sql", "spans.sql", "logs.sql")
     tables = ["trace", "span_block", "span_segment", "log", "metric_series", "metric_point", "metric_exemplar"]

@@ -7,7 +7,6 @@ thread only.
 from __future__ import annotations
 
 import sqlite3
-import struct
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -15,8 +14,8 @@ from otel.backend.ports import ServiceCount, TraceSummary
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.span_fields import spans_in
 from otel.backend.stores.sqlite.span_reader import SpanReader
+from otel.backend.stores.sqlite.trace_services import read_services, write_services
 
-SERVICE_COUNT = struct.Struct("<III")
 # Spans whose identities are remembered over all traces: about 10 MiB.
 MAX_REMEMBERED_SPANS = 40_000
 IDS_PER_QUERY = 500
@@ -113,7 +112,7 @@ class TraceState:
             sum(missing.values()) if missing else 0,
             root_start if root_start is None or root_start < INT64_MAX else INT64_MAX,
             self.root_operation_id,
-            b"".join([SERVICE_COUNT.pack(each, *counts) for each, counts in self.services.items()]),
+            write_services(self.services),
             self.key,
         )
 
@@ -202,7 +201,7 @@ class TraceStates:
         state.min_start, state.max_end, state.span_count, state.error_count = row[2:6]
         state.min_start = state.min_start or INT64_MAX
         state.root_start, state.root_operation_id = row[6:8]
-        for service_id, spans, errors in SERVICE_COUNT.iter_unpack(row[8]):
+        for service_id, spans, errors in read_services(row[8]):
             state.services[service_id] = [spans, errors]
         for _, _, frame in self._reader.frames(connection, state.key):
             for span in spans_in(frame):
@@ -218,7 +217,7 @@ def summary_of(row: tuple[object, ...], names: Names) -> TraceSummary:
     root = names.operations.get(root_operation_id) if isinstance(root_operation_id, int) else None
     counts = [
         ServiceCount(names.service_names.get(service_id, ""), spans, errors)
-        for service_id, spans, errors in SERVICE_COUNT.iter_unpack(services)
+        for service_id, spans, errors in read_services(services)
     ]
     return TraceSummary(
         trace_id=trace_id,
