@@ -7,12 +7,12 @@ Source: RFC 8878 (a dictionary may be any content).
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections import deque
 
 import zstandard
 
 from otel.backend.stores.sqlite.block import Block, read_block
+from otel.backend.stores.sqlite.dictionaries import Unpackers, dictionary_of
 
 # Nearly what fits into a page of the file.
 DICTIONARY_BYTES = 8000
@@ -35,15 +35,14 @@ class Compression:
         self._packer = _packer(b"")
         self._recent: deque[bytes] = deque(maxlen=DICTIONARY_BYTES // BYTES_OF_ONE_BLOCK)
         self._packed_bytes = 0
-        self._remembered = threading.local()
+        self._unpackers = Unpackers("compression_dictionary", MAX_REMEMBERED, _unpacker)
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Go on with the dictionary that was made last."""
         row = connection.execute("SELECT id, body FROM compression_dictionary ORDER BY id DESC LIMIT 1").fetchone()
         self._use(*(row or (0, b"")))
         self._recent.clear()
-        # Ids of dictionaries that a failed transaction made come again with other content.
-        self._remembered = threading.local()
+        self._unpackers.forget()
 
     def pack(self, content: bytes, sample: bytes) -> bytes:
         """Pack a block; `sample` is what a later dictionary may know of it."""
@@ -64,37 +63,20 @@ class Compression:
 
     def unpack(self, connection: sqlite3.Connection, dictionary_id: int, body: bytes) -> Block:
         """Unpack a block."""
-        unpackers: dict[int, zstandard.ZstdDecompressor] = self._remembered.__dict__.setdefault("unpackers", {})
-        unpacker = unpackers.get(dictionary_id)
-        if unpacker is None:
-            if len(unpackers) >= MAX_REMEMBERED:
-                unpackers.clear()
-            unpacker = unpackers[dictionary_id] = _unpacker(self.dictionary(connection, dictionary_id))
-        return read_block(unpacker.decompress(body))
-
-    def dictionary(self, connection: sqlite3.Connection, dictionary_id: int) -> bytes:
-        """Return a dictionary by id; 0 is the empty one."""
-        if not dictionary_id:
-            return b""
-        row = connection.execute("SELECT body FROM compression_dictionary WHERE id = ?", (dictionary_id,)).fetchone()
-        return bytes(row[0])
+        return read_block(self._unpackers.of(connection, dictionary_id).decompress(body))
 
     def _use(self, dictionary_id: int, body: bytes) -> None:
         self.dictionary_id = dictionary_id
         self._packer = _packer(body)
 
 
-def _dictionary(body: bytes) -> zstandard.ZstdCompressionDict:
-    return zstandard.ZstdCompressionDict(body, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-
-
 def _packer(body: bytes) -> zstandard.ZstdCompressor:
     if not body:
         return zstandard.ZstdCompressor(level=LEVEL)
-    dictionary = _dictionary(body)
+    dictionary = dictionary_of(body)
     dictionary.precompute_compress(level=LEVEL)
     return zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary)
 
 
 def _unpacker(body: bytes) -> zstandard.ZstdDecompressor:
-    return zstandard.ZstdDecompressor(dict_data=_dictionary(body)) if body else zstandard.ZstdDecompressor()
+    return zstandard.ZstdDecompressor(dict_data=dictionary_of(body)) if body else zstandard.ZstdDecompressor()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-import threading
 from collections import deque
 from typing import Final
 
 import zstandard
+
+from otel.backend.stores.sqlite.dictionaries import Unpackers, dictionary_of
 
 DICTIONARY_BYTES: Final = 8000
 # Before the first dictionary records lie as they are; from there on a new one is made after so many bytes.
@@ -39,7 +40,7 @@ class LogPacking:
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._packed_bytes = 0
-        self._remembered = threading.local()
+        self._unpackers = Unpackers("log_dictionary", MAX_REMEMBERED, _unpacker)
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Go on with the dictionary that was made last."""
@@ -49,8 +50,7 @@ class LogPacking:
             self._use(*row)
         self._recent.clear()
         self._recent_bytes = self._packed_bytes = 0
-        # Ids of dictionaries that a failed transaction made come again with other content.
-        self._remembered = threading.local()
+        self._unpackers.forget()
 
     def pack(self, connection: sqlite3.Connection, record: bytes, trace_id: bytes, span_id: bytes) -> bytes:
         """Return what goes into the row, given a record as deterministic protobuf."""
@@ -72,7 +72,7 @@ class LogPacking:
         if not body or body[0] not in (WITH_TIME, WITHOUT_TIME):
             return body
         kind, dictionary_id = HEAD.unpack_from(body)
-        record = self._unpacker(connection, dictionary_id).decompress(body[HEAD.size :])
+        record = self._unpackers.of(connection, dictionary_id).decompress(body[HEAD.size :])
         begin = TIME_TAG + FIXED64.pack(time) if kind == WITHOUT_TIME else b""
         return b"".join((begin, record, _ids(trace_id or b"", span_id or b"")))
 
@@ -101,22 +101,14 @@ class LogPacking:
         parameters = zstandard.ZstdCompressionParameters.from_level(
             LEVEL, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_dict_id=False
         )
-        dictionary = zstandard.ZstdCompressionDict(content, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        dictionary = dictionary_of(content)
         dictionary.precompute_compress(compression_params=parameters)
         self._packer = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
         self._dictionary_id = dictionary_id
 
-    def _unpacker(self, connection: sqlite3.Connection, dictionary_id: int) -> zstandard.ZstdDecompressor:
-        unpackers: dict[int, zstandard.ZstdDecompressor] = self._remembered.__dict__.setdefault("unpackers", {})
-        unpacker = unpackers.get(dictionary_id)
-        if unpacker is None:
-            if len(unpackers) >= MAX_REMEMBERED:
-                unpackers.clear()
-            row = connection.execute("SELECT body FROM log_dictionary WHERE id = ?", (dictionary_id,)).fetchone()
-            dictionary = zstandard.ZstdCompressionDict(row[0], dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-            unpacker = zstandard.ZstdDecompressor(dict_data=dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
-            unpackers[dictionary_id] = unpacker
-        return unpacker
+
+def _unpacker(content: bytes) -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(dict_data=dictionary_of(content), format=zstandard.FORMAT_ZSTD1_MAGICLESS)
 
 
 def _ids(trace_id: bytes, span_id: bytes) -> bytes:
