@@ -30,7 +30,7 @@ from otel.query.metrics import MetricQuery
 from otel.query.older import older_search_params, summaries_of
 from otel.query.opensearch import SCHEME_PREFIX, OpenSearchLogs
 from otel.query.values import BackendStatus, LogPage, LogSearch, Operation, TraceSearch, TraceSummary
-from otel.query.wire import names_from, operations_from, padded_trace_id, search_params, summaries_from
+from otel.query.wire import names_from, operations_from, padded_trace_id, result_of, search_params, summaries_from
 
 POLL_INTERVAL_S = 0.03
 _ANY = TraceSearch()
@@ -90,7 +90,7 @@ class TraceQuery:
         answer = self._traces.get(f"/api/v3/traces/{wanted}")
         if answer is None:
             return None
-        found = {trace.trace_id: trace for trace in traces_from_spans(_cleaned(_result(answer)))}
+        found = {trace.trace_id: trace for trace in traces_from_spans(_cleaned(result_of(answer)))}
         return found.get(wanted)
 
     def trace_summaries(self, search: TraceSearch = _ANY) -> list[TraceSummary]:
@@ -185,7 +185,7 @@ class TraceQuery:
         self.close()
 
     def _summaries(self, search: TraceSearch) -> list[TraceSummary]:
-        answer = self._answer_or_none(self._traces, "/api/v3/trace-summaries", search_params(search, self._clock()))
+        answer = self._traces.get_if_served("/api/v3/trace-summaries", search_params(search, self._clock()))
         return summaries_from(answer) if answer is not None else self._summaries_of_older(search)
 
     def _summaries_of_older(self, search: TraceSearch) -> list[TraceSummary]:
@@ -195,21 +195,8 @@ class TraceQuery:
             of_service = replace(search, service_name=name)
             # What it does not find is a 404 there, too.
             answer = self._traces.get("/api/v3/traces", older_search_params(of_service, self._clock()))
-            found += summaries_of(traces_from_spans(_cleaned(_result(answer or {}))), of_service)
+            found += summaries_of(traces_from_spans(_cleaned(result_of(answer or {}))), of_service)
         return found
-
-    @staticmethod
-    def _answer_or_none(endpoint: JsonEndpoint, path: str, params: dict[str, str]) -> dict[str, Any] | None:
-        """Ask for what not every engine has; None where it has not."""
-        try:
-            return endpoint.get(path, params)
-        except UnreadableAnswerError:  # a single-page application answers every unknown path with its page
-            return None
-
-
-def _result(answer: dict[str, Any]) -> dict[str, Any]:
-    result = answer.get("result", answer)
-    return result if isinstance(result, dict) else {}
 
 
 def _cleaned(obj: dict[str, Any]) -> list[Span]:

@@ -69,6 +69,13 @@ class JsonEndpoint:
         """Ask for `path`; None for a 404. Raises QueryError."""
         return self._asked("GET", path, params=dict(params or {}))
 
+    def get_if_served(self, path: str, params: Mapping[str, str]) -> dict[str, Any] | None:
+        """Ask for what not every engine has; None where it has not. Raises QueryError."""
+        try:
+            return self.get(path, params)
+        except UnreadableAnswerError:  # a single-page application answers every unknown path with its page
+            return None
+
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
         """Ask `path` what is too long for an address; None for a 404. Raises QueryError."""
         return self._asked("POST", path, json=dict(body))
@@ -100,10 +107,11 @@ class JsonEndpoint:
         """Ask for a path that every Jaeger query API has: there a 404 means that something else answers."""
         answer = self.get(path, params)
         if answer is None:
-            raise self._unreadable(f"404 for {path}")
+            raise self.unreadable(f"404 for {path}")
         return answer
 
-    def _unreadable(self, seen: str) -> UnreadableAnswerError:
+    def unreadable(self, seen: str) -> UnreadableAnswerError:
+        """Make the error of an answer that is not what this API gives, by what was seen in its place."""
         said = f"{self.url} answers, but not as {self._words.api} does ({seen})"
         return UnreadableAnswerError(said, self._words.naming_hint)
 
@@ -113,7 +121,7 @@ class JsonEndpoint:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise self._unreadable(response.headers.get("content-type", "no content type"))
+            raise self.unreadable(response.headers.get("content-type", "no content type"))
         return answer
 
 

@@ -9,10 +9,9 @@ from typing import Final, Protocol
 from otel.analysis.model import AttributeValue, LogRecord
 from otel.analysis.otlp_json import log_records_from_otlp_json
 from otel.analysis.span_event_logs import each_record_once
-from otel.query.errors import UnreadableAnswerError
 from otel.query.http import JsonEndpoint
 from otel.query.values import LogPage, LogSearch
-from otel.query.wire import log_params
+from otel.query.wire import log_params, result_of
 
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -45,16 +44,11 @@ class LabLogs:
 
     def page(self, search: LogSearch) -> LogPage | None:
         """Ask `/api/lab/logs`; None for a 404, and for the page of a Jaeger that shows it for every unknown path."""
-        try:
-            answer = self._endpoint.get("/api/lab/logs", log_params(search))
-        except UnreadableAnswerError:
-            if self._may_lack_it:
-                return None
-            raise
+        ask = self._endpoint.get_if_served if self._may_lack_it else self._endpoint.get
+        answer = ask("/api/lab/logs", log_params(search))
         if answer is None:
             return None
-        result, cursor = answer.get("result", answer), answer.get("nextCursor")
-        records = log_records_from_otlp_json(result if isinstance(result, dict) else {})
+        records, cursor = log_records_from_otlp_json(result_of(answer)), answer.get("nextCursor")
         return LogPage(tuple(each_record_once(records)), cursor if isinstance(cursor, str) else "")
 
     def close(self) -> None:

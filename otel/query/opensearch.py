@@ -154,8 +154,7 @@ class OpenSearchLogs:
             try:
                 hits = [_Document(it["_source"], it["sort"]) for it in answer["hits"]["hits"]]
             except (KeyError, TypeError) as error:
-                said = f"{self.url} answers, but not as OpenSearch does ({error})"
-                raise UnreadableAnswerError(said, _NAMING_HINT) from error
+                raise self._endpoint.unreadable(str(error)) from error
             yield hits
             if len(hits) < DOCUMENTS_AT_ONCE:
                 return

@@ -64,6 +64,12 @@ def log_params(search: LogSearch) -> dict[str, str]:
     return {"limit": str(search.limit), **{key: value for key, value in optional.items() if value}}
 
 
+def result_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Take an answer out of the envelope that Jaeger puts around it, if there is one."""
+    result = answer.get("result", answer)
+    return result if isinstance(result, dict) else {}
+
+
 def summaries_from(answer: Mapping[str, Any]) -> list[TraceSummary]:
     """Read trace summaries, newest start first. A missing number is 0, a missing list empty."""
     found = [_summary_from(item) for item in _objects(answer.get("summaries")) if item.get("traceId")]
