@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Protocol
 
 from otel.analysis.model import AttributeValue, LogRecord
 from otel.analysis.otlp_json import log_records_from_otlp_json
 from otel.analysis.span_event_logs import each_record_once
+from otel.analysis.words import text_matches
 from otel.query.http import JsonEndpoint
 from otel.query.values import LogPage, LogSearch
 from otel.query.wire import log_params, result_of
-
-_WORD: Final = re.compile(r"[^\W_]+")
 
 
 class LogStore(Protocol):
@@ -60,11 +58,6 @@ def matching(records: Iterable[LogRecord], search: LogSearch) -> list[LogRecord]
     return [record for record in records if _matches(record, search)]
 
 
-def words_of(text: str) -> list[str]:
-    """Split text into what is compared: runs of letters and digits in lower case."""
-    return [word.lower() for word in _WORD.findall(text)]
-
-
 def _matches(record: LogRecord, search: LogSearch) -> bool:
     return (
         (not search.trace_id or record.trace_id == search.trace_id)
@@ -73,16 +66,13 @@ def _matches(record: LogRecord, search: LogSearch) -> bool:
         and record.severity_number >= search.severity_min
         and (search.time_min_unix_nano is None or record.time_unix_nano >= search.time_min_unix_nano)
         and (search.time_max_unix_nano is None or record.time_unix_nano <= search.time_max_unix_nano)
-        and (not search.text or _has_words(record, search.text))
+        and (not search.text or text_matches(_text(record), search.text))
     )
 
 
-def _has_words(record: LogRecord, text: str) -> bool:
-    """Whether each word of `text` begins a word of the record; a text without a word finds nothing."""
-    wanted = words_of(text)
+def _text(record: LogRecord) -> str:
     values = (record.body, record.event_name, record.severity_text, *record.attributes, *record.attributes.values())
-    words = [word for value in values for word in words_of(_text_of(value))]
-    return bool(wanted) and all(any(word.startswith(each) for word in words) for each in wanted)
+    return "\n".join(map(_text_of, values))
 
 
 def _text_of(value: AttributeValue) -> str:

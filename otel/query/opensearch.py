@@ -17,9 +17,10 @@ import httpx
 from otel.analysis.model import LogRecord
 from otel.analysis.otlp_json import log_records_from_otlp_json
 from otel.analysis.span_event_logs import each_record_once
+from otel.analysis.words import words_of
 from otel.query.errors import NoLogStoreError, UnreadableAnswerError
 from otel.query.http import JsonEndpoint, Words, make_client
-from otel.query.log_stores import matching, words_of
+from otel.query.log_stores import matching
 from otel.query.values import LogPage, LogSearch
 from otel.query.wire import padded_trace_id
 

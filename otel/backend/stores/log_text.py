@@ -1,8 +1,6 @@
-"""The searchable text of a log record, and what a person's words mean in it. Pure, safe in any thread."""
+"""The searchable text of a log record, and its time. Pure, safe in any thread."""
 
 from __future__ import annotations
-
-import re
 
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
@@ -10,7 +8,6 @@ from otel.backend.codec.attribute_text import text_of
 
 # Beyond this a record's text is not searchable; it is still stored and shown whole.
 MAX_TEXT_CHARACTERS = 16_384
-WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
 
 def searchable_text(record: LogRecord) -> str:
@@ -20,18 +17,6 @@ def searchable_text(record: LogRecord) -> str:
         parts.append(pair.key)
         parts.append(text_of(pair.value))
     return "\n".join(part for part in parts if part)[:MAX_TEXT_CHARACTERS]
-
-
-def words_of(text: str) -> list[str]:
-    """Split text into the words that are compared: runs of letters and digits, folded to lower case."""
-    return [word.lower() for word in WORD.findall(text)]
-
-
-def text_matches(text: str, query: str) -> bool:
-    """Say whether each word of `query` begins some word of `text`; a query without any word finds nothing."""
-    wanted_words = words_of(query)
-    words = words_of(text)
-    return bool(wanted_words) and all(any(word.startswith(wanted) for word in words) for wanted in wanted_words)
 
 
 def record_time(record: LogRecord) -> int:

@@ -17,6 +17,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, TracesData
 
+from otel.analysis.words import text_matches
 from otel.backend.metric_ports import MetricPoint, MetricSeries
 from otel.backend.ports import (
     CallCount,
@@ -32,7 +33,7 @@ from otel.backend.ports import (
     TraceSummary,
     Written,
 )
-from otel.backend.stores.log_text import record_time, searchable_text, text_matches
+from otel.backend.stores.log_text import record_time, searchable_text
 from otel.backend.stores.matching import STATUS_ERROR, service_of, span_matches
 from otel.backend.stores.memory_metrics import MemoryMetrics
 from otel.backend.stores.regroup import log_page_entries, spans_by_resource

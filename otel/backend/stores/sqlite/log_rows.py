@@ -17,8 +17,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
+from otel.analysis.words import words_of
 from otel.backend.ports import LogPage, LogPosition, LogSearch
-from otel.backend.stores.log_text import record_time, searchable_text, words_of
+from otel.backend.stores.log_text import record_time, searchable_text
 from otel.backend.stores.matching import service_of
 from otel.backend.stores.regroup import log_page_entries
 from otel.backend.stores.sqlite.log_packing import LogPacking
