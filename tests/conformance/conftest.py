@@ -42,6 +42,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield ours
 
 
+@pytest.fixture
+def http(engine: Engine) -> Engine:
+    if engine.otlp_http is None:
+        pytest.skip("LAB_OTLP_ENDPOINT does not name port 4317, so the port of OTLP/HTTP is not known")
+    return engine
+
+
 @pytest.fixture(scope="session")
 def stored(engine: Engine) -> Stored:
     return store_two_traces(engine)

@@ -21,6 +21,8 @@ from tests.polling import eventually
 TRACE_EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LOGS_EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 METRICS_EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
 # A batch processor and tail sampling may stand between.
 ARRIVAL_S = 30.0
 

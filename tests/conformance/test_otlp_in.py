@@ -1,4 +1,4 @@
-"""What an OTLP sender may rely on, over gRPC and HTTP (JAEGER's receivers, the OTLP specification)."""
+"""What a sender of spans may rely on, over gRPC and HTTP (JAEGER's receivers, the OTLP specification)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,13 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import status_pb2
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
-)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
-from otel.backend.codec.otlp_json import to_json
-from tests.conformance.engine import LOGS_EXPORT, METRICS_EXPORT, TRACE_EXPORT, Engine, plain
-from tests.contract.measurements import histogram, histogram_metric, number_point, resource_metrics, sum_metric
-from tests.contract.telemetry import MS, log_record, resource_logs, resource_spans, span, trace_id
-
-PROTOBUF = "application/x-protobuf"
-JSON = "application/json"
+from tests.conformance.engine import JSON, PROTOBUF, TRACE_EXPORT, Engine, plain
+from tests.contract.telemetry import MS, resource_spans, span, trace_id
 
 
 def now() -> int:
@@ -37,13 +27,6 @@ def request_of(number: int, *, start: int | None = None) -> ExportTraceServiceRe
     begin = start or now()
     spans = [span(number, 1, name="root", start=begin), span(number, 2, 1, name="child", start=begin + MS)]
     return ExportTraceServiceRequest(resource_spans=[resource_spans("conformance", spans)])
-
-
-@pytest.fixture
-def http(engine: Engine) -> Engine:
-    if engine.otlp_http is None:
-        pytest.skip("LAB_OTLP_ENDPOINT does not name port 4317, so the port of OTLP/HTTP is not known")
-    return engine
 
 
 def test_spans_sent_over_grpc_can_be_read(engine: Engine) -> None:
@@ -278,45 +261,6 @@ def test_a_large_batch_fits_over_grpc(engine: Engine) -> None:
     assert len(engine.arrived(trace_id(number).hex(), 2)) == 2
 
 
-@pytest.mark.ours
-def test_an_export_of_no_metrics_is_fine(http: Engine) -> None:
-    assert http.export(METRICS_EXPORT, b"") == b""
-    assert http.post("/v1/metrics", b"{}", content_type=JSON).status_code == 200
-
-
-def some_usable() -> ExportMetricsServiceRequest:
-    """Two points that can be stored, and three that cannot."""
-    metrics = [
-        sum_metric("partly.usable", [number_point(1, at_s=1), NumberDataPoint(as_int=2), number_point(3, at_s=3)]),
-        sum_metric("no.temporality", [number_point(1, at_s=1)], temporality=0),
-        histogram_metric("no.buckets", [histogram([1, 2], at_s=1, bounds=(1.0, 2.0))]),
-    ]
-    return ExportMetricsServiceRequest(resource_metrics=[resource_metrics("conformance", metrics)])
-
-
-@pytest.mark.ours
-def test_points_that_cannot_be_stored_are_counted_and_the_first_is_explained_over_grpc(engine: Engine) -> None:
-    answer = engine.export(METRICS_EXPORT, some_usable().SerializeToString())
-    partial = ExportMetricsServiceResponse.FromString(answer).partial_success
-    assert (partial.rejected_data_points, partial.error_message) == (3, "a data point needs a time")
-
-
-@pytest.mark.ours
-@pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
-def test_points_that_cannot_be_stored_are_counted_and_the_first_is_explained_over_http(
-    http: Engine, content_type: str
-) -> None:
-    body = some_usable()
-    sent = json.dumps(to_json(body)).encode() if content_type == JSON else body.SerializeToString()
-    answer = http.post("/v1/metrics", sent, content_type=content_type)
-    assert answer.status_code == 200
-    if content_type == JSON:
-        partial = answer.json()["partialSuccess"]
-        assert partial == {"rejectedDataPoints": "3", "errorMessage": "a data point needs a time"}
-    else:
-        assert ExportMetricsServiceResponse.FromString(answer.content).partial_success.rejected_data_points == 3
-
-
 @pytest.mark.parametrize("number", [-(2**63), 2**63 - 1])
 def test_the_last_numbers_of_64_bits_are_kept(http: Engine, number: int) -> None:
     made = http.fresh()
@@ -389,43 +333,6 @@ def test_pieces_come_in_any_order_twice_and_late(engine: Engine) -> None:
         engine.send(piece)
     found = engine.arrived(trace_id(number).hex(), 2)
     assert [(each["service"], each["name"]) for each in found] == [("outer", "root"), ("inner", "child")]
-
-
-@pytest.mark.ours
-def test_logs_are_taken_over_both_transports(http: Engine) -> None:
-    number = http.fresh()
-    http.send_logs(resource_logs("conformance", [log_record("over grpc", trace=number, time=now())]))
-    document = {
-        "resourceLogs": [
-            {
-                "scopeLogs": [
-                    {
-                        "logRecords": [
-                            {
-                                "traceId": trace_id(number).hex(),
-                                "timeUnixNano": str(now()),
-                                "severityNumber": 9,
-                                "body": {"stringValue": "over http"},
-                            }
-                        ]
-                    }
-                ]
-            }
-        ]
-    }
-    assert http.post("/v1/logs", json.dumps(document).encode(), content_type=JSON).status_code == 200
-    found = http.json("/api/lab/logs", traceId=trace_id(number).hex())["result"]["resourceLogs"]
-    bodies = [
-        record["body"]["stringValue"] for part in found for each in part["scopeLogs"] for record in each["logRecords"]
-    ]
-    assert bodies == ["over grpc", "over http"]
-
-
-@pytest.mark.ours
-def test_logs_that_cannot_be_parsed_are_refused(engine: Engine) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        engine.export(LOGS_EXPORT, b"\xff\xff\xff")
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.ours

@@ -19,7 +19,6 @@ from tests.scale.promises import wait_until_agents_are_read
 def main() -> int:
     """Run until SIGINT or SIGTERM."""
     ends = {signal.SIGINT, signal.SIGTERM}
-    CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="lab-scale-") as folder:
         cluster = Cluster(fetched(CACHE, ENVIRON), Path(folder), ENVIRON)
         with cluster.started():

@@ -42,7 +42,6 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def cluster(folder: Path) -> Iterator[Cluster]:
-    CACHE.mkdir(parents=True, exist_ok=True)
     engines = fetched(CACHE, ENVIRON)
     made = Cluster(engines, folder, ENVIRON)
     begun_s = time.monotonic()

@@ -56,6 +56,7 @@ def kustomize(cache: Path, environ: Mapping[str, str]) -> Path:
 def _archives(name: str, cache: Path, environ: Mapping[str, str]) -> Path:
     folder = cache / f"{name}-{_digest(HERE / name)}"
     if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
         fetching = folder.with_suffix(".part")
         shutil.rmtree(fetching, ignore_errors=True)
         pom = str(HERE / name / "pom.xml")
@@ -68,6 +69,7 @@ def _archives(name: str, cache: Path, environ: Mapping[str, str]) -> Path:
 def _built(name: str, package: str, cache: Path, environ: Mapping[str, str]) -> Path:
     program = cache / f"{name}-{_digest(HERE / name)}"
     if not program.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
         # Of a part only: what the compiler was ended in the midst of is no program.
         building = program.with_suffix(".part")
         command = ["go", "build", "-ldflags=-s -w", "-o", str(building), package]

@@ -24,7 +24,6 @@ TOOL_BOUND_S: Final = 120.0
 @pytest.fixture(scope="module")
 def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that `kubectl apply -k otel/scale` would send, in one file."""
-    CACHE.mkdir(parents=True, exist_ok=True)
     command = [str(kustomize(CACHE, ENVIRON)), "build", str(FILES)]
     made = subprocess.run(command, capture_output=True, text=True, timeout=TOOL_BOUND_S)
     assert made.returncode == 0, made.stderr
