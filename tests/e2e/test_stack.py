@@ -15,6 +15,7 @@ import pytest
 from clients.discovery.stack_record import read_record
 from tests.e2e.lab_process import Lab, environment, living
 from tests.polling import eventually
+from tracelab.fork_server import fork_server_pid
 from tracelab.stack import PortInUseError, ProcessFailedError, Stack, StackOptions
 from tracelab.stack import command_lines as commands
 from tracelab.stack import stack as stack_module
@@ -33,9 +34,14 @@ def _occupied_port() -> Iterator[int]:
 
 @pytest.fixture(name="children")
 def _children() -> Callable[[], list[int]]:
-    """Lists the processes that the test has started; those of fixtures that outlive a test are not its own."""
-    before = {child.pid for child in psutil.Process().children()}
-    return lambda: [child.pid for child in psutil.Process().children() if child.pid not in before]
+    """Lists what the test has started, and what that has; what outlives a test, as the fork server does, is not its."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+
+    def of_the_test() -> list[int]:
+        found = {child.pid for child in psutil.Process().children(recursive=True)}
+        return sorted(found - before - {fork_server_pid()})
+
+    return of_the_test
 
 
 def test_every_process_is_healthy_recorded_and_measured_and_ends_with_the_stack(tmp_path: Path) -> None:
