@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -280,3 +284,50 @@ def test_a_varint_reads_back(number: int) -> None:
 def span(**given_: Any) -> ReadableSpan:
     fields = {"name": "n", "context": SpanContext(1, 2, is_remote=False), "start_time": 1, "end_time": 2, **given_}
     return ReadableSpan(resource=Resource.get_empty(), **fields)
+
+
+def test_one_batch_of_a_process_is_encoded_at_a_time() -> None:
+    # In ten steps, between which any other thread may run.
+    batch = [Deferred((), Resource({}), None)] * 10 * otlp_wire.RECORDS_AT_ONCE
+    encoded: list[str] = []
+
+    def encode(name: str) -> None:
+        def as_nothing(_record: Deferred) -> bytes:
+            if not encoded:
+                second.start()
+            encoded.append(name)
+            return b""
+
+        otlp_wire.Envelope().request(batch, as_nothing)
+
+    second = threading.Thread(target=encode, args=("second",))
+    encode("first")
+    second.join()
+    assert encoded == ["first"] * len(batch) + ["second"] * len(batch)
+
+
+FORK_WHILE_ENCODING: Final = """
+import os, signal
+from opentelemetry.sdk.resources import Resource
+from otel.instrument.deferred import Deferred
+from otel.instrument.otlp_wire import Envelope
+
+def fork(_record):
+    if os.fork():
+        os.wait()
+        return b""
+    signal.alarm(10)  # ends a child that waits for ever
+    Envelope().request([Deferred((), Resource({}), None)], lambda _record: b"")
+    os.write(1, b"encoded by the child")
+    os._exit(0)
+
+Envelope().request([Deferred((), Resource({}), None)], fork)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_process_that_was_forked_while_a_batch_was_encoded_encodes_its_own() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", FORK_WHILE_ENCODING], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert said.stdout == "encoded by the child"
