@@ -78,8 +78,9 @@ def grown(name: str, running: Running, sizes: Sequence[int], query_count: int) -
         samples += maker.samples
         asked = draw.sample(samples, min(query_count, len(samples)))
         found = {question: _found_us(running, question, asked) for question in QUESTIONS}
-        print(f"{name}: {span_count:,} spans", file=sys.stderr)
-        yield Step(name, span_count, added_count, cpu_ns, running.stored_bytes(), running.resident_bytes(), found)
+        step = Step(name, span_count, added_count, cpu_ns, running.stored_bytes(), running.resident_bytes(), found)
+        print(row(step), file=sys.stderr)  # at once: a run takes long, and may be ended
+        yield step
 
 
 def report(steps: Sequence[Step]) -> str:
@@ -87,18 +88,21 @@ def report(steps: Sequence[Step]) -> str:
     heads = ["engine", "spans", *(f"{question}, p50 / p95 ms" for question in QUESTIONS)]
     heads += ["spans stored per second of processor time", "bytes on disk a span", "resident MB"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
-    for step in steps:
-        cells = [step.engine, f"{step.span_count:,}"]
-        for question in QUESTIONS:
-            times = step.times_us[question]
-            cells.append(f"{times[0] / 1000:.1f} / {times[1] / 1000:.1f}" if times else "finds nothing")
-        cells += [
-            f"{step.added_count / (step.cpu_ns / 1e9):,.0f}",
-            f"{step.stored_bytes / step.span_count:,.0f}" if step.stored_bytes else "-",
-            f"{step.resident_bytes / 1e6:,.0f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(row, steps)])
+
+
+def row(step: Step) -> str:
+    """Write one engine at one size as a row of the table."""
+    cells = [step.engine, f"{step.span_count:,}"]
+    for question in QUESTIONS:
+        times = step.times_us[question]
+        cells.append(f"{times[0] / 1000:.1f} / {times[1] / 1000:.1f}" if times else "finds nothing")
+    cells += [
+        f"{step.added_count / (step.cpu_ns / 1e9):,.0f}",
+        f"{step.stored_bytes / step.span_count:,.0f}" if step.stored_bytes else "-",
+        f"{step.resident_bytes / 1e6:,.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def _found_us(running: Running, question: str, samples: Sequence[Sample]) -> tuple[int, int] | None:
