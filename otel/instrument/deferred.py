@@ -12,15 +12,28 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 
-class Deferred:
-    """A span or log record of which nothing changes any more, and what decides where in a request it belongs.
+class Deferred(tuple[Any, ...]):
+    """A span or log record of which nothing changes any more: its resource, its scope or None, and what it is made of.
 
-    `fields` are for the encoder that made it, which has seen that each of them has a form.
+    The latter, `fields`, are for the encoder that made it, which has seen that each of them has a form. One object, as
+    the garbage collector looks at each one that waits.
     """
 
-    __slots__ = ("fields", "instrumentation_scope", "resource")
+    __slots__ = ()
 
-    def __init__(self, fields: tuple[Any, ...], resource: Resource, scope: InstrumentationScope | None) -> None:
-        self.fields = fields
-        self.resource = resource
-        self.instrumentation_scope = scope
+    @property
+    def resource(self) -> Resource:
+        """Where in a request it belongs, first by this."""
+        resource: Resource = self[0]
+        return resource
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope | None:
+        """Then by this."""
+        scope: InstrumentationScope | None = self[1]
+        return scope
+
+    @property
+    def fields(self) -> tuple[Any, ...]:
+        """What it is encoded from."""
+        return self[2:]

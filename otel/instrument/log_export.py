@@ -60,15 +60,12 @@ class LogExport:
             return False
         if type(logger._logger_metrics) is not NoOpLoggerMetrics:
             logger._logger_metrics.emit_log()
+        resource, scope = logger._resource, logger._instrumentation_scope
         for processor in processors:
             processor.queue(
                 _readable(logger, time_unix_nano, severity, text, attributes, span_context, event_name)
                 if processor.encoder is None
-                else Deferred(
-                    (time_unix_nano, severity, text, attributes, span_context, event_name),
-                    logger._resource,
-                    logger._instrumentation_scope,
-                )
+                else Deferred((resource, scope, time_unix_nano, severity, text, attributes, span_context, event_name))
             )
         return True
 

@@ -70,10 +70,9 @@ class SpanEncoder:
         if has_state or not is_plain or type(end_time) is not int or not 0 <= end_time < LATEST_UNIX_NANO:
             return span  # and if it has no form, the export thread says so in the stock encoder's words
         late = state.get("late_attributes")
+        resource, scope = state["_resource"], state["_tracer"]._instrumentation_scope
         return Deferred(
-            (context, state["_parent"], known[1], state["_start_time"], end_time, status, late),
-            state["_resource"],
-            state["_tracer"]._instrumentation_scope,
+            (resource, scope, context, state["_parent"], known[1], state["_start_time"], end_time, status, late)
         )
 
     def _span(self, span: ReadableSpan | Deferred) -> bytes:

@@ -227,7 +227,7 @@ def test_spans_of_the_sdk_itself_are_the_stock_encoders() -> None:
 def test_what_waits_as_its_fields_is_sent_beside_what_only_the_stock_encoder_knows() -> None:
     resource, scope = Resource({"service.name": "user"}), InstrumentationScope("scope")
     context = SpanContext(1, 2, is_remote=False)
-    early = Deferred((context, None, b"\x2a\x05early", 1, 2, Status(StatusCode.UNSET), {}), resource, scope)
+    early = Deferred((resource, scope, context, None, b"\x2a\x05early", 1, 2, Status(StatusCode.UNSET), {}))
     without_start = span(name="by stock", start_time=None)
 
     request = spans_of(SpanEncoder().encode([early, without_start]))
@@ -288,7 +288,7 @@ def span(**given_: Any) -> ReadableSpan:
 
 def test_one_batch_of_a_process_is_encoded_at_a_time() -> None:
     # In ten steps, between which any other thread may run.
-    batch = [Deferred((), Resource({}), None)] * 10 * otlp_wire.RECORDS_AT_ONCE
+    batch = [Deferred((Resource({}), None))] * 10 * otlp_wire.RECORDS_AT_ONCE
     encoded: list[str] = []
 
     def encode(name: str) -> None:
@@ -317,11 +317,11 @@ def fork(_record):
         os.wait()
         return b""
     signal.alarm(10)  # ends a child that waits for ever
-    Envelope().request([Deferred((), Resource({}), None)], lambda _record: b"")
+    Envelope().request([Deferred((Resource({}), None))], lambda _record: b"")
     os.write(1, b"encoded by the child")
     os._exit(0)
 
-Envelope().request([Deferred((), Resource({}), None)], fork)
+Envelope().request([Deferred((Resource({}), None))], fork)
 """
 
 
