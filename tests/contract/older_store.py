@@ -29,6 +29,12 @@ DICTIONARY_ID = 7
 DICTIONARY = b"otel.instrument order child half"
 
 
+def as_version_4_left_it(path: Path) -> None:
+    """Rewrite a closed store."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA user_version = 4")
+
+
 def as_version_2_left_it(path: Path, indexed_traces: int) -> None:
     """Rewrite a closed store; the segment has the first traces only, so that the others are still to be indexed."""
     frames = _frames_by_trace(path)

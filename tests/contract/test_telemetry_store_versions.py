@@ -9,12 +9,10 @@ import pytest
 
 from otel.backend.errors import StoreRefusedError
 from otel.backend.ports import LogSearch, Retention
-from otel.backend.stores.sqlite import (
-    database,
-)
+from otel.backend.stores.sqlite import block_writer, database
 from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.measurements import number_point, resource_metrics, sum_metric
-from tests.contract.older_store import as_version_2_left_it
+from tests.contract.older_store import as_version_2_left_it, as_version_4_left_it
 from tests.contract.sqlite_store import filled, found
 from tests.contract.telemetry import SECOND, T0, log_record, resource_logs, resource_spans, span, trace_id
 
@@ -24,7 +22,7 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreRefusedError, match=r"newer version \(schema 99, this one reads 4\)"):
+    with pytest.raises(StoreRefusedError, match=r"newer version \(schema 99, this one reads 5\)"):
         SqliteStore(path)
 
 
@@ -52,7 +50,7 @@ def test_a_file_of_the_version_before_metrics_opens_with_all_it_has_and_takes_me
         assert [each.metric.name for each in store.metric_series()] == ["calls"]
         store.close()
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 4
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 5
     connection.close()
 
 
@@ -156,7 +154,7 @@ def test_a_file_of_the_version_without_packed_log_records_is_read_and_goes_on_wi
     store.write([], [resource_logs("order", newer)])
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT min(substr(record, 1, 1)) FROM log").fetchone()[0] <= b"\x01"
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 4
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 5
     connection.close()
     (page,) = store.logs(LogSearch(trace_id=trace_id(1), limit=2000)).resource_logs
     assert list(page.scope_logs[0].log_records) == [*records, *newer]
@@ -166,4 +164,42 @@ def test_a_file_of_the_version_without_packed_log_records_is_read_and_goes_on_wi
     store.expire()
     assert store.statistics().log_count == 0
     assert not store.logs(LogSearch(text="line")).resource_logs
+    store.close()
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_file_whose_blocks_have_every_trace_id_is_read_and_goes_on_without_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(block_writer, "without_trace_ids", lambda *_: None)
+        store = SqliteStore(path)
+        filled(store, range(1, 12))
+        before = [store.trace(trace_id(number)) for number in range(1, 12)]
+        calls = store.calls(0, 2**62)
+        store.close()
+    as_version_4_left_it(path)
+    for _ in range(2):
+        store = SqliteStore(path)
+        assert store.set_aside is None
+        assert [store.trace(trace_id(number)) for number in range(1, 12)] == before
+        assert store.calls(0, 2**62) == calls
+        assert found(store, attributes={"half": "3"}) == [7, 6]
+        filled(store, range(1, 12))
+        assert store.statistics().span_count == 22
+        store.close()
+    store = SqliteStore(path)
+    late = resource_spans("order", [span(3, 9, 1, name="late", attributes={"late": "yes"})])
+    store.write([late, resource_spans("order", [span(20, 1, attributes={"late": "yes"})])], [])
+    for _ in range(2):
+        assert sorted(found(store, attributes={"late": "yes"})) == [3, 20]
+        joined, only_new = store.trace(trace_id(3)), store.trace(trace_id(20))
+        assert joined is not None
+        assert only_new is not None
+        spans = [each for part in joined.resource_spans for each in part.scope_spans[0].spans]
+        assert [each.name for each in spans] == ["work", "child", "late"]
+        assert {each.trace_id for each in spans} == {trace_id(3)}
+        assert only_new.resource_spans[0].scope_spans[0].spans[0].trace_id == trace_id(20)
+        store.close()
+        store = SqliteStore(path)
     store.close()

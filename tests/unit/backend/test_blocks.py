@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel.backend.stores.sqlite.block import SPANS_PER_BLOCK, read_block, write_block
+from otel.backend.stores.sqlite.block import SPANS_PER_BLOCK, read_block, without_trace_ids, write_block
 from otel.backend.stores.sqlite.block_writer import PACKED_BYTES, BlockWriter
 from otel.backend.stores.sqlite.compression import BYTES_PER_DICTIONARY, Compression
 
@@ -29,7 +29,10 @@ def connection() -> Iterator[sqlite3.Connection]:
 @given(st.lists(stored, min_size=1, max_size=12))
 def test_each_span_is_read_as_it_was_written(spans: list[tuple[int, tuple[int, int], bytes]]) -> None:
     content = write_block(
-        [key for key, _, _ in spans], [(*origin, 1) for _, origin, _ in spans], [body for *_, body in spans]
+        [key for key, _, _ in spans],
+        [(*origin, 1) for _, origin, _ in spans],
+        [body for *_, body in spans],
+        has_trace_ids=True,
     )
     block = read_block(content)
     assert block.span_count == len(spans)
@@ -38,7 +41,35 @@ def test_each_span_is_read_as_it_was_written(spans: list[tuple[int, tuple[int, i
     ]
     assert list(block.spans()) == [(*origin, body) for _, origin, body in spans]
     for wanted in range(4, 10):
-        assert list(block.spans_of(wanted)) == [(*origin, body) for key, origin, body in spans if key == wanted]
+        assert list(block.spans_of(wanted, b"any")) == [(*origin, body) for key, origin, body in spans if key == wanted]
+
+
+def trace_id_of(key: int) -> bytes:
+    return b"id of trace %04d" % key
+
+
+def id_field(trace_id: bytes) -> bytes:
+    return b"\x0a" + bytes((len(trace_id),)) + trace_id
+
+
+# What may stand before and after the rest of a span: its trace id, another one, or one of another length.
+id_fields = st.sampled_from([b"", *(id_field(trace_id_of(key)) for key in range(5, 8)), id_field(b"short")])
+spans_with_ids = st.tuples(st.integers(5, 7), id_fields, st.binary(max_size=9), id_fields)
+
+
+@given(st.lists(spans_with_ids, min_size=1, max_size=4))
+def test_a_span_comes_back_byte_for_byte_wherever_its_trace_id_stands(
+    spans: list[tuple[int, bytes, bytes, bytes]],
+) -> None:
+    keys, bodies = [key for key, *_ in spans], [b"".join(parts) for _, *parts in spans]
+    shorter = without_trace_ids(bodies, [trace_id_of(key) for key in keys])
+    runs = [(1, 2, len(spans))]
+    block = read_block(write_block(keys, runs, shorter or bodies, has_trace_ids=shorter is None))
+    begins = [body.startswith(id_field(trace_id_of(key))) for key, body in zip(keys, bodies, strict=True)]
+    assert block.has_trace_ids is not all(begins)
+    for wanted in range(5, 8):
+        expected = [(1, 2, body) for key, body in zip(keys, bodies, strict=True) if key == wanted]
+        assert list(block.spans_of(wanted, trace_id_of(wanted))) == expected
 
 
 def blocks_of(
@@ -54,7 +85,7 @@ def written(connection: sqlite3.Connection, writer: BlockWriter, bodies: list[by
     for number, body in enumerate(bodies):
         if not writer.room:
             writer.end_block(connection)
-        writer.add(number, body)
+        writer.add(number, trace_id_of(number), body)
     writer.finish(connection)
 
 
@@ -70,6 +101,19 @@ def test_a_run_goes_on_in_the_next_block_and_every_block_is_linked_to_its_traces
     ]
     links = connection.execute("SELECT trace_key, block_id FROM trace_block ORDER BY trace_key").fetchall()
     assert links == [(number, 1 if number < SPANS_PER_BLOCK else 2) for number in range(len(bodies))]
+
+
+def test_trace_ids_take_no_room_where_each_span_of_a_block_begins_with_its_own(connection: sqlite3.Connection) -> None:
+    compression = Compression()
+    writer = BlockWriter(compression)
+    bodies = [id_field(trace_id_of(number)) + b"the rest" for number in range(3)]
+    written(connection, writer, bodies)
+    written(connection, writer, [*bodies[:2], b"the rest" + bodies[2]])
+    blocks = [spans for _, spans in blocks_of(connection, compression)]
+    assert blocks == [
+        [(1, 2, b"the rest")] * 3,
+        [*((1, 2, body) for body in bodies[:2]), (1, 2, b"the rest" + bodies[2])],
+    ]
 
 
 def test_what_does_not_pack_well_makes_smaller_blocks(connection: sqlite3.Connection) -> None:

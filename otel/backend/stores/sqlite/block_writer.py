@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from otel.backend.stores.sqlite.block import BYTES_PER_BLOCK, SPANS_PER_BLOCK, write_block
+from otel.backend.stores.sqlite.block import BYTES_PER_BLOCK, SPANS_PER_BLOCK, without_trace_ids, write_block
 from otel.backend.stores.sqlite.compression import Compression
 
 # Two packed blocks nearly fill a page of the file: reading one costs one page, and little of the page is wasted.
@@ -24,6 +24,7 @@ class BlockWriter:
         self._origin = (0, 0)
         self._bytes_per_block = BYTES_PER_BLOCK
         self._keys: list[int] = []
+        self._trace_ids: list[bytes] = []
         self._bodies: list[bytes] = []
         self._size_bytes = 0
         self._runs: list[tuple[tuple[int, int], int]] = []
@@ -41,11 +42,12 @@ class BlockWriter:
         self._origin = (resource_id, scope_id)
         self._runs.append((self._origin, len(self._keys)))
 
-    def add(self, trace_key: int, body: bytes) -> None:
+    def add(self, trace_key: int, trace_id: bytes, body: bytes) -> None:
         """Add a span, as protobuf."""
         if not self._keys:
             self.room = SPANS_PER_BLOCK
         self._keys.append(trace_key)
+        self._trace_ids.append(trace_id)
         self._bodies.append(body)
         self._size_bytes += len(body)
         self.room = self.room - 1 if self._size_bytes < self._bytes_per_block else 0
@@ -57,14 +59,16 @@ class BlockWriter:
         self._compression.renew_in_time(connection)
         ends = [begin for _, begin in self._runs[1:]] + [len(self._keys)]
         runs = [(*origin, end - begin) for (origin, begin), end in zip(self._runs, ends, strict=True) if end > begin]
-        sample = b"".join(self._bodies[-SAMPLED_SPANS:])
-        packed = self._compression.pack(write_block(self._keys, runs, self._bodies), sample)
+        shorter = without_trace_ids(self._bodies, self._trace_ids)
+        bodies = self._bodies if shorter is None else shorter
+        content = write_block(self._keys, runs, bodies, has_trace_ids=shorter is None)
+        packed = self._compression.pack(content, b"".join(bodies[-SAMPLED_SPANS:]))
         self._bytes_per_block = min(BYTES_PER_BLOCK, PACKED_BYTES * self._size_bytes // len(packed))
         keys = set(self._keys)
         self._links += [(key, self.next_id) for key in keys]
         self._rows.append((self.next_id, min(keys), max(keys), self._compression.dictionary_id, packed))
         self.next_id += 1
-        self._keys, self._bodies, self._size_bytes, self.room = [], [], 0, 0
+        self._begin()
         self._runs = [(self._origin, 0)]
 
     def finish(self, connection: sqlite3.Connection) -> None:
@@ -77,6 +81,9 @@ class BlockWriter:
         connection.executemany("INSERT INTO trace_block (trace_key, block_id) VALUES (?, ?)", self._links)
         self._clear()
 
+    def _begin(self) -> None:
+        self._keys, self._trace_ids, self._bodies, self._size_bytes, self.room = [], [], [], 0, 0
+
     def _clear(self) -> None:
-        self._keys, self._bodies, self._size_bytes, self.room = [], [], 0, 0
+        self._begin()
         self._runs, self._links, self._rows = [], [], []

@@ -20,7 +20,7 @@ import structlog
 from otel.backend.errors import StoreError, StoreFullError, StoreRefusedError
 from otel.backend.stores.sqlite.file_lock import FileLock
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # "gTL1": tells our files from other SQLite databases, which are left alone.
 APPLICATION_ID = 0x67544C31
 SQLITE_HEAD = b"SQLite format 3\0"
@@ -217,7 +217,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             raise error
     # Version 1 had no metrics, and the first files with them could not tell which points have exemplars.
     # Version 2 had spans in pieces: they are read where they lie, and what comes lies in blocks. Version 3 had log
-    # records as they are, and services of a trace in fixed lengths.
+    # records as they are, and services of a trace in fixed lengths. Version 4 had every span with its trace id.
     if version < SCHEMA_VERSION or not _has(connection, "metric_exemplar"):
         _run(connection, "metrics.sql", "spans.sql", "logs.sql")
     tables = ["trace", "span_block", "span_segment", "log", "metric_series", "metric_point", "metric_exemplar"]

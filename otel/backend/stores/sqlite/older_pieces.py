@@ -43,14 +43,17 @@ class OlderPieces:
         if not self.exist:
             return
         condition = "id > (SELECT coalesce(max(last_piece_id), 0) FROM segment)"
-        pieces = connection.execute(f"SELECT trace_key, spans FROM span_piece WHERE {condition} ORDER BY id")  # noqa: S608
-        for trace_key, piece in pieces.fetchall():
+        pieces = connection.execute(
+            "SELECT trace_key, trace_id, spans FROM span_piece JOIN trace ON key = trace_key"  # noqa: S608
+            f" WHERE {condition} ORDER BY id"
+        )
+        for trace_key, trace_id, piece in pieces.fetchall():
             for resource_id, scope_id, spans in frames_in(connection, piece):
                 blocks.begin_run(resource_id, scope_id)
                 for body in bodies_in(spans):
                     if not blocks.room:
                         blocks.end_block(connection)
-                    blocks.add(trace_key, body)
+                    blocks.add(trace_key, trace_id, body)
         blocks.finish(connection)
         connection.execute(f"DELETE FROM span_piece WHERE {condition}")  # noqa: S608
 

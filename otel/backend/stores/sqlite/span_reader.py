@@ -54,10 +54,13 @@ class SpanReader:
     def frames(self, connection: sqlite3.Connection, trace_key: int) -> Iterator[Frame]:
         """Yield the spans of a trace in the order of arrival."""
         yield from self._older.frames(connection, trace_key)
+        row = connection.execute("SELECT trace_id FROM trace WHERE key = ?", (trace_key,)).fetchone()
+        if row is None:
+            return
         for block_id in self.block_ids(connection, trace_key):
             block = self.block(connection, block_id)
             if block is not None:
-                for resource_id, scope_id, body in block.spans_of(trace_key):
+                for resource_id, scope_id, body in block.spans_of(trace_key, row[0]):
                     yield resource_id, scope_id, as_spans_field(body)
 
     def older_frames(self, connection: sqlite3.Connection, trace_key: int) -> Iterator[Frame]:
