@@ -9,7 +9,7 @@ import pytest
 
 from otel.backend.ports import Retention, TelemetryStore
 from otel.backend.stores.memory import MemoryStore
-from otel.backend.stores.sqlite import block_writer, compression, search, segment_list, segments
+from otel.backend.stores.sqlite import block_writer, compression, search, segment_list, segments, trace_rows
 from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.call_spans import Start, start_by_sdk, start_by_us
 from tests.contract.telemetry import T0
@@ -67,6 +67,7 @@ def small_segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(segments, "COMMON_SPANS", 2)
         monkeypatch.setattr(segments, "MAX_COMMON", 5)
         monkeypatch.setattr(block_writer, "SPANS_PER_BLOCK", 2)
+        monkeypatch.setattr(trace_rows, "MAX_BYTES_IN_ROW", 1)
         monkeypatch.setattr(search, "FEW_SPANS", 0)
         monkeypatch.setattr(search, "SPANS_PER_STEP", 2)
         monkeypatch.setattr(compression, "FIRST_DICTIONARY_BYTES", 300)

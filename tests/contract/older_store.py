@@ -1,4 +1,4 @@
-"""Turns a store file into what version 2 would have left: spans in pieces, and an index row for each segment."""
+"""Turns a store file into what older versions would have left: version 4, or version 2 with spans in pieces."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from otel.backend.codec.attribute_text import text_of
 from otel.backend.stores.matching import service_of
 from otel.backend.stores.sqlite.store import SqliteStore
 from otel.backend.stores.sqlite.tokens import attribute_token, operation_token, origin_token
+from otel.backend.stores.sqlite.trace_blocks import read_blocks
 
 TABLES = """
 CREATE TABLE span_piece (id INTEGER PRIMARY KEY, trace_key INTEGER NOT NULL, identities BLOB NOT NULL,
@@ -32,12 +33,17 @@ DICTIONARY = b"otel.instrument order child half"
 def as_version_4_left_it(path: Path) -> None:
     """Rewrite a closed store."""
     with closing(sqlite3.connect(path)) as connection, connection:
+        for key, blocks in connection.execute("SELECT key, blocks FROM trace").fetchall():
+            links = [(key, block_id) for block_id in read_blocks(blocks)]
+            connection.executemany("INSERT INTO trace_block (trace_key, block_id) VALUES (?, ?)", links)
+        connection.execute("ALTER TABLE trace DROP COLUMN blocks")
         connection.execute("PRAGMA user_version = 4")
 
 
 def as_version_2_left_it(path: Path, indexed_traces: int) -> None:
     """Rewrite a closed store; the segment has the first traces only, so that the others are still to be indexed."""
     frames = _frames_by_trace(path)
+    as_version_4_left_it(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         for table in SPAN_TABLES:
             connection.execute(f"DROP TABLE {table}")

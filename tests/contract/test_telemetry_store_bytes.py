@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from otel.backend.codec.varint import varint
-from otel.backend.ports import TraceSearch
+from otel.backend.ports import Retention, TraceSearch
 from otel.backend.stores.sqlite.span_fields import as_spans_field
 from otel.backend.stores.sqlite.store import SqliteStore
-from tests.contract.telemetry import T0, pairs, trace_id
+from otel.backend.stores.sqlite.trace_blocks import MAX_BYTES_IN_ROW
+from tests.contract.telemetry import SECOND, T0, pairs, resource_spans, span, trace_id
 
 SCOPE_SPANS_TAG = b"\x12"
 # The tag of a trace id, and its length in one byte and in two.
@@ -73,4 +74,34 @@ def test_a_span_comes_back_as_its_sender_wrote_it(path: Path, batches: list[list
         assert [each.trace_id for each in store.summaries(wanted)] == [trace_id(batches[-1][-1][0])]
         store.close()
         store = SqliteStore(path)
+    store.close()
+
+
+def test_a_trace_of_more_blocks_than_its_row_says_comes_back_in_order_and_goes_whole(path: Path) -> None:
+    now = T0
+    retention = Retention(max_age_s=60)
+    store = SqliteStore(path, retention, lambda: now)
+    written = 2 * MAX_BYTES_IN_ROW + 9
+    for number in range(1, written + 1):
+        store.write([resource_spans("order", [span(1, number, max(0, number - 1), name=f"call {number}")])], [])
+        if number == MAX_BYTES_IN_ROW + 5:  # as a fresh process goes on, too
+            store.close()
+            store = SqliteStore(path, retention, lambda: now)
+    connection = store._database.writer
+    ((longest,),) = connection.execute("SELECT length(blocks) FROM trace")
+    assert longest <= MAX_BYTES_IN_ROW
+    for _ in range(2):
+        found = store.trace(trace_id(1))
+        assert found is not None
+        names = [each.name for part in found.resource_spans for each in part.scope_spans[0].spans]
+        assert names == [f"call {number}" for number in range(1, written + 1)]
+        assert [(call.parent, call.child, call.count) for call in store.calls(0, 2**62)] == [
+            ("order", "order", written - 1)
+        ]
+        store.close()
+        store = SqliteStore(path, retention, lambda: now)
+    now += 120 * SECOND
+    assert store.expire() == 1
+    for table in ("trace_block", "span_block"):
+        assert store._database.writer.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0  # our own names
     store.close()

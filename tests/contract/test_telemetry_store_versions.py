@@ -31,6 +31,7 @@ def as_version_1_left_it(path: Path) -> None:
     store = SqliteStore(path)
     filled(store, range(1, 12))
     store.close()
+    as_version_4_left_it(path)
     with sqlite3.connect(path) as connection:
         for table in ("metric_series", "metric_point", "metric_exemplar"):
             connection.execute(f"DROP TABLE {table}")
@@ -141,6 +142,7 @@ def test_a_file_of_the_version_without_packed_log_records_is_read_and_goes_on_wi
     records = [log_record(f"older line {number}", time=T0 + number, trace=1, number=number) for number in range(1, 5)]
     store.write([], [resource_logs("order", records)])
     store.close()
+    as_version_4_left_it(path)
     with sqlite3.connect(path) as connection:  # so few lie as they are, as each did then
         assert connection.execute("SELECT min(substr(record, 1, 1)) FROM log").fetchone()[0] > b"\x01"
         connection.execute("DROP TABLE log_dictionary")

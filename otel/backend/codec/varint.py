@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+MORE, LOWER = 0x80, 0x7F
+
 
 def varint(number: int) -> bytes:
     """Write a protobuf varint."""
@@ -15,3 +19,15 @@ def varint(number: int) -> bytes:
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+def varints_in(body: bytes) -> Iterator[int]:
+    """Yield the varints that lie one after the other; a last one that is cut off is none."""
+    number = shift = 0
+    for byte in body:
+        number |= (byte & LOWER) << shift
+        if byte & MORE:
+            shift += 7
+        else:
+            yield number
+            number = shift = 0

@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS span_block (
   body BLOB NOT NULL
 );
 
--- Which blocks have spans of a trace.
+-- Which blocks have spans of a trace, as far as its row does not say it: those that came first where they are many, and
+-- all of a trace of versions 3 and 4.
 CREATE TABLE IF NOT EXISTS trace_block (
   trace_key INTEGER NOT NULL,
   block_id INTEGER NOT NULL,

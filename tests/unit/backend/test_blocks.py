@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from otel.backend.stores.sqlite.block import SPANS_PER_BLOCK, read_block, without_trace_ids, write_block
 from otel.backend.stores.sqlite.block_writer import PACKED_BYTES, BlockWriter
 from otel.backend.stores.sqlite.compression import BYTES_PER_DICTIONARY, Compression
+from otel.backend.stores.sqlite.trace_blocks import read_blocks
+from otel.backend.stores.sqlite.trace_rows import TraceState
 
 stored = st.tuples(st.integers(5, 8), st.sampled_from([(1, 2), (1, 3), (4, 2)]), st.binary(max_size=9))
 
@@ -21,7 +23,7 @@ stored = st.tuples(st.integers(5, 8), st.sampled_from([(1, 2), (1, 3), (4, 2)]),
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:")) as connection:
-        for name in ("schema.sql", "spans.sql"):
+        for name in ("schema.sql", "spans.sql", "traces.sql"):
             connection.executescript(resources.files("otel.backend.sql").joinpath(name).read_text("utf-8"))
         yield connection
 
@@ -80,27 +82,31 @@ def blocks_of(
     return [(row_id, [block.span(position) for position in range(block.span_count)]) for row_id, block in blocks]
 
 
-def written(connection: sqlite3.Connection, writer: BlockWriter, bodies: list[bytes]) -> None:
+def written(connection: sqlite3.Connection, writer: BlockWriter, bodies: list[bytes]) -> list[TraceState]:
+    """Write spans of a trace each; returns the traces."""
+    traces = [TraceState(number, trace_id_of(number), 0) for number in range(len(bodies))]
     writer.begin_run(1, 2)
     for number, body in enumerate(bodies):
         if not writer.room:
             writer.end_block(connection)
-        writer.add(number, trace_id_of(number), body)
+        writer.add(traces[number], body)
     writer.finish(connection)
+    return traces
 
 
-def test_a_run_goes_on_in_the_next_block_and_every_block_is_linked_to_its_traces(
+def test_a_run_goes_on_in_the_next_block_and_each_trace_knows_its_blocks(
     connection: sqlite3.Connection,
 ) -> None:
     compression = Compression()
     bodies = [b"span %d" % number for number in range(SPANS_PER_BLOCK + 2)]
-    written(connection, BlockWriter(compression), bodies)
+    traces = written(connection, BlockWriter(compression), bodies)
     assert blocks_of(connection, compression) == [
         (1, [(1, 2, body) for body in bodies[:SPANS_PER_BLOCK]]),
         (2, [(1, 2, body) for body in bodies[SPANS_PER_BLOCK:]]),
     ]
-    links = connection.execute("SELECT trace_key, block_id FROM trace_block ORDER BY trace_key").fetchall()
-    assert links == [(number, 1 if number < SPANS_PER_BLOCK else 2) for number in range(len(bodies))]
+    assert [read_blocks(trace.blocks) for trace in traces] == [
+        [1 if number < SPANS_PER_BLOCK else 2] for number in range(len(bodies))
+    ]
 
 
 def test_trace_ids_take_no_room_where_each_span_of_a_block_begins_with_its_own(connection: sqlite3.Connection) -> None:

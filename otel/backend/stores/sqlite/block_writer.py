@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Protocol
 
 from otel.backend.stores.sqlite.block import BYTES_PER_BLOCK, SPANS_PER_BLOCK, without_trace_ids, write_block
 from otel.backend.stores.sqlite.compression import Compression
@@ -11,6 +12,21 @@ from otel.backend.stores.sqlite.compression import Compression
 PACKED_BYTES = 3_750
 # So many of a block's last spans may teach a dictionary.
 SAMPLED_SPANS = 4
+
+
+class BlockTrace(Protocol):
+    """A trace that learns which blocks have its spans."""
+
+    @property
+    def key(self) -> int:
+        """The key of its row."""
+
+    @property
+    def trace_id(self) -> bytes:
+        """Its id."""
+
+    def note_block(self, block_id: int) -> None:
+        """Note one more block; called once for each, in order."""
 
 
 class BlockWriter:
@@ -23,12 +39,10 @@ class BlockWriter:
         self.room = 0
         self._origin = (0, 0)
         self._bytes_per_block = BYTES_PER_BLOCK
-        self._keys: list[int] = []
-        self._trace_ids: list[bytes] = []
+        self._traces: list[BlockTrace] = []
         self._bodies: list[bytes] = []
         self._size_bytes = 0
         self._runs: list[tuple[tuple[int, int], int]] = []
-        self._links: list[tuple[int, int]] = []
         self._rows: list[tuple[int, int, int, int, bytes]] = []
 
     def load(self, connection: sqlite3.Connection, last_indexed_id: int) -> None:
@@ -40,32 +54,32 @@ class BlockWriter:
     def begin_run(self, resource_id: int, scope_id: int) -> None:
         """Say which resource and scope the spans to come have."""
         self._origin = (resource_id, scope_id)
-        self._runs.append((self._origin, len(self._keys)))
+        self._runs.append((self._origin, len(self._traces)))
 
-    def add(self, trace_key: int, trace_id: bytes, body: bytes) -> None:
+    def add(self, trace: BlockTrace, body: bytes) -> None:
         """Add a span, as protobuf."""
-        if not self._keys:
+        if not self._traces:
             self.room = SPANS_PER_BLOCK
-        self._keys.append(trace_key)
-        self._trace_ids.append(trace_id)
+        self._traces.append(trace)
         self._bodies.append(body)
         self._size_bytes += len(body)
         self.room = self.room - 1 if self._size_bytes < self._bytes_per_block else 0
 
     def end_block(self, connection: sqlite3.Connection) -> None:
         """Pack what was collected since the last one, if anything."""
-        if not self._keys:
+        if not self._traces:
             return
         self._compression.renew_in_time(connection)
-        ends = [begin for _, begin in self._runs[1:]] + [len(self._keys)]
+        ends = [begin for _, begin in self._runs[1:]] + [len(self._traces)]
         runs = [(*origin, end - begin) for (origin, begin), end in zip(self._runs, ends, strict=True) if end > begin]
-        shorter = without_trace_ids(self._bodies, self._trace_ids)
+        shorter = without_trace_ids(self._bodies, [trace.trace_id for trace in self._traces])
         bodies = self._bodies if shorter is None else shorter
-        content = write_block(self._keys, runs, bodies, has_trace_ids=shorter is None)
+        keys = [trace.key for trace in self._traces]
+        content = write_block(keys, runs, bodies, has_trace_ids=shorter is None)
         packed = self._compression.pack(content, b"".join(bodies[-SAMPLED_SPANS:]))
         self._bytes_per_block = min(BYTES_PER_BLOCK, PACKED_BYTES * self._size_bytes // len(packed))
-        keys = set(self._keys)
-        self._links += [(key, self.next_id) for key in keys]
+        for trace in set(self._traces):
+            trace.note_block(self.next_id)
         self._rows.append((self.next_id, min(keys), max(keys), self._compression.dictionary_id, packed))
         self.next_id += 1
         self._begin()
@@ -78,12 +92,11 @@ class BlockWriter:
             "INSERT INTO span_block (id, min_trace_key, max_trace_key, dictionary_id, body) VALUES (?, ?, ?, ?, ?)",
             self._rows,
         )
-        connection.executemany("INSERT INTO trace_block (trace_key, block_id) VALUES (?, ?)", self._links)
         self._clear()
 
     def _begin(self) -> None:
-        self._keys, self._trace_ids, self._bodies, self._size_bytes, self.room = [], [], [], 0, 0
+        self._traces, self._bodies, self._size_bytes, self.room = [], [], 0, 0
 
     def _clear(self) -> None:
         self._begin()
-        self._runs, self._links, self._rows = [], [], []
+        self._runs, self._rows = [], []

@@ -12,6 +12,7 @@ from otel.backend.ports import CallCount
 from otel.backend.stores.sqlite.log_rows import int64
 from otel.backend.stores.sqlite.span_fields import as_spans_field, spans_in
 from otel.backend.stores.sqlite.span_reader import SpanReader
+from otel.backend.stores.sqlite.trace_blocks import read_blocks
 
 # About as many as the senders of a trace fill while its spans arrive.
 MAX_REMEMBERED_BLOCKS = 128
@@ -25,18 +26,17 @@ def calls_in(
 ) -> list[CallCount]:
     """Count the spans of the traces strictly inside the bounds by the service of their parent and their own."""
     rows = connection.execute(
-        "SELECT key, block_id FROM trace LEFT JOIN trace_block ON trace_key = key WHERE min_start > ? AND max_end < ?"
-        " ORDER BY key, block_id",
+        "SELECT key, blocks, block_id FROM trace LEFT JOIN trace_block ON trace_key = key"
+        " WHERE min_start > ? AND max_end < ? ORDER BY key, block_id",
         (int64(start_min_unix_nano), int64(end_max_unix_nano)),
     )
     counts: Counter[tuple[str, str]] = Counter()
     blocks: dict[int, dict[int, list[Identity]]] = {}
-    for key, places in groupby(rows, key=itemgetter(0)):
+    for (key, in_row), places in groupby(rows, key=itemgetter(0, 1)):
         spans = list(_older(connection, key, reader))
-        for _, block_id in places:
-            # A trace of an older file may lie in no block.
-            if block_id is not None:
-                spans += _remembered(connection, block_id, reader, blocks).get(key, ())
+        beside_row = [block_id for *_, block_id in places if block_id is not None]
+        for block_id in (*beside_row, *read_blocks(in_row)):
+            spans += _remembered(connection, block_id, reader, blocks).get(key, ())
         services = {span_id: service for span_id, _, service in spans}
         for _, parent_id, service in spans:
             if parent_id in services:

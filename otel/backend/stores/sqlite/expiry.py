@@ -15,6 +15,8 @@ from otel.backend.stores.sqlite.metric_rows import SeriesTable, expire_points, n
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.older_pieces import OlderPieces
 from otel.backend.stores.sqlite.segment_list import InFile, SegmentList
+from otel.backend.stores.sqlite.span_reader import blocks_beside_row
+from otel.backend.stores.sqlite.trace_blocks import read_blocks
 
 # One step drops at most so many traces, and so many logs that belong to none of them.
 TRACES_PER_STEP = 1_000
@@ -62,17 +64,15 @@ def expire_before(
 ) -> Expired:
     """Drop what arrived before the horizon, at most one step of it, inside the caller's transaction."""
     rows = connection.execute(
-        "SELECT key, trace_id FROM trace WHERE arrival < ? ORDER BY arrival, key LIMIT ?",
+        "SELECT key, trace_id, blocks FROM trace WHERE arrival < ? ORDER BY arrival, key LIMIT ?",
         (horizon_unix_nano, TRACES_PER_STEP),
     ).fetchall()
     log_ids: list[int] = []
     block_ids: list[int] = []
-    for key, trace_id in rows:
+    for key, trace_id, blocks in rows:
         log_ids += [row[0] for row in connection.execute("SELECT id FROM log WHERE trace_id = ?", (trace_id,))]
         older.delete(connection, key)
-        block_ids += [
-            row[0] for row in connection.execute("SELECT block_id FROM trace_block WHERE trace_key = ?", (key,))
-        ]
+        block_ids += (*blocks_beside_row(connection, key), *read_blocks(blocks))
         connection.execute("DELETE FROM trace_block WHERE trace_key = ?", (key,))
         connection.execute("DELETE FROM trace WHERE key = ?", (key,))
     _drop_blocks(connection, max(block_ids, default=0))

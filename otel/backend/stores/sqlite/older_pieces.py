@@ -10,6 +10,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from otel.backend.stores.sqlite.block_writer import BlockWriter
 from otel.backend.stores.sqlite.span_fields import bodies_in
@@ -47,14 +48,18 @@ class OlderPieces:
             "SELECT trace_key, trace_id, spans FROM span_piece JOIN trace ON key = trace_key"  # noqa: S608
             f" WHERE {condition} ORDER BY id"
         )
+        traces: dict[int, _PieceTrace] = {}
         for trace_key, trace_id, piece in pieces.fetchall():
+            trace = traces.setdefault(trace_key, _PieceTrace(trace_key, trace_id))
             for resource_id, scope_id, spans in frames_in(connection, piece):
                 blocks.begin_run(resource_id, scope_id)
                 for body in bodies_in(spans):
                     if not blocks.room:
                         blocks.end_block(connection)
-                    blocks.add(trace_key, trace_id, body)
+                    blocks.add(trace, body)
         blocks.finish(connection)
+        links = [(trace.key, block_id) for trace in traces.values() for block_id in trace.block_ids]
+        connection.executemany("INSERT INTO trace_block (trace_key, block_id) VALUES (?, ?)", links)
         connection.execute(f"DELETE FROM span_piece WHERE {condition}")  # noqa: S608
 
     def delete(self, connection: sqlite3.Connection, trace_key: int) -> None:
@@ -70,6 +75,18 @@ class OlderPieces:
             "SELECT substr(spans, 1, ?) FROM span_piece ORDER BY id LIMIT 1", (HEADER.size,)
         ).fetchone()
         return int(HEADER.unpack(row[0])[0]) if row else None
+
+
+@dataclass(slots=True, eq=False)
+class _PieceTrace:
+    """A trace whose pieces move into blocks."""
+
+    key: int
+    trace_id: bytes
+    block_ids: list[int] = field(default_factory=list)
+
+    def note_block(self, block_id: int) -> None:
+        self.block_ids.append(block_id)
 
 
 def frames_in(connection: sqlite3.Connection, body: bytes) -> Iterator[tuple[int, int, bytes]]:

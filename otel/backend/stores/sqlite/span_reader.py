@@ -14,6 +14,7 @@ from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.older_pieces import OlderPieces
 from otel.backend.stores.sqlite.span_fields import as_spans_field
+from otel.backend.stores.sqlite.trace_blocks import read_blocks
 
 # The blocks that were read last are remembered for all threads, some 60 KiB each: no block ever changes.
 MAX_REMEMBERED_BLOCKS = 64
@@ -54,25 +55,19 @@ class SpanReader:
     def frames(self, connection: sqlite3.Connection, trace_key: int) -> Iterator[Frame]:
         """Yield the spans of a trace in the order of arrival."""
         yield from self._older.frames(connection, trace_key)
-        row = connection.execute("SELECT trace_id FROM trace WHERE key = ?", (trace_key,)).fetchone()
+        row = connection.execute("SELECT trace_id, blocks FROM trace WHERE key = ?", (trace_key,)).fetchone()
         if row is None:
             return
-        for block_id in self.block_ids(connection, trace_key):
+        trace_id, blocks = row
+        for block_id in (*blocks_beside_row(connection, trace_key), *read_blocks(blocks)):
             block = self.block(connection, block_id)
             if block is not None:
-                for resource_id, scope_id, body in block.spans_of(trace_key, row[0]):
+                for resource_id, scope_id, body in block.spans_of(trace_key, trace_id):
                     yield resource_id, scope_id, as_spans_field(body)
 
     def older_frames(self, connection: sqlite3.Connection, trace_key: int) -> Iterator[Frame]:
         """Yield the spans of a trace that lie in pieces."""
         return self._older.frames(connection, trace_key)
-
-    def block_ids(self, connection: sqlite3.Connection, trace_key: int) -> list[int]:
-        """Return which blocks have spans of a trace, in the order of arrival."""
-        rows = connection.execute(
-            "SELECT block_id FROM trace_block WHERE trace_key = ? ORDER BY block_id", (trace_key,)
-        )
-        return [row[0] for row in rows]
 
     def block(self, connection: sqlite3.Connection, block_id: int) -> Block | None:
         """Return a block, remembered for the next question; None where it is not committed, or gone.
@@ -113,3 +108,9 @@ class SpanReader:
         if origin is not None:
             return origin.service
         return service_of(ResourceSpans.FromString(self.origin_body(connection, resource_id)).resource)
+
+
+def blocks_beside_row(connection: sqlite3.Connection, trace_key: int) -> list[int]:
+    """Return which blocks have spans of a trace and came before those in its row, in the order of arrival."""
+    rows = connection.execute("SELECT block_id FROM trace_block WHERE trace_key = ? ORDER BY block_id", (trace_key,))
+    return [row[0] for row in rows]

@@ -107,7 +107,7 @@ class _ResourceBatch:
             if not blocks.room:
                 blocks.end_block(connection)
                 segment = self._segments.begin_block(blocks.next_id)
-            blocks.add(state.key, trace_id, body)
+            blocks.add(state, body)
             shared = shared_of.get((name, span.kind, status))
             if shared is None:
                 shared = shared_of[name, span.kind, status] = self._shared(name, span.kind, status, scope_id)

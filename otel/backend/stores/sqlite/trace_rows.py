@@ -14,6 +14,7 @@ from otel.backend.ports import ServiceCount, TraceSummary
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.span_fields import spans_in
 from otel.backend.stores.sqlite.span_reader import SpanReader
+from otel.backend.stores.sqlite.trace_blocks import MAX_BYTES_IN_ROW, next_block, read_blocks
 from otel.backend.stores.sqlite.trace_services import read_services, write_services
 
 # Spans whose identities are remembered over all traces: about 10 MiB.
@@ -32,9 +33,11 @@ class TraceState:
 
     __slots__ = (
         "arrival",
+        "blocks",
         "error_count",
         "is_stored",
         "key",
+        "last_block_id",
         "max_end",
         "min_start",
         "missing",
@@ -59,6 +62,8 @@ class TraceState:
         self.root_start: int | None = None
         self.root_operation_id: int | None = None
         self.services: dict[int, list[int]] = {}
+        self.blocks = b""
+        self.last_block_id = 0
         # Each span by its id, with a check of its start and name; further ones of the same id are namesakes.
         self.span_ids: dict[bytes, int] = {}
         self.namesakes: set[tuple[bytes, int]] = set()
@@ -99,6 +104,11 @@ class TraceState:
         counts[0] += 1
         counts[1] += is_error
 
+    def note_block(self, block_id: int) -> None:
+        """Note that a block has spans of it."""
+        self.blocks += next_block(block_id, self.last_block_id)
+        self.last_block_id = block_id
+
     def row(self) -> tuple[object, ...]:
         """Return the values of the trace's row, first those that a trace keeps as it grows, key last."""
         root_start, missing = self.root_start, self.missing
@@ -113,6 +123,7 @@ class TraceState:
             root_start if root_start is None or root_start < INT64_MAX else INT64_MAX,
             self.root_operation_id,
             write_services(self.services),
+            self.blocks,
             self.key,
         )
 
@@ -169,7 +180,11 @@ class TraceStates:
         """Write the rows of traces that grew, then forget the oldest states past the bound."""
         new: list[tuple[object, ...]] = []
         known: list[tuple[object, ...]] = []
+        links: list[tuple[int, int]] = []
         for state in touched:
+            if len(state.blocks) > MAX_BYTES_IN_ROW:
+                links += [(state.key, block_id) for block_id in read_blocks(state.blocks)]
+                state.blocks, state.last_block_id = b"", 0
             if state.is_stored:
                 known.append(state.row()[ROW_CONSTANTS:])
             else:
@@ -177,14 +192,15 @@ class TraceStates:
                 state.is_stored = True
         connection.executemany(
             "INSERT INTO trace (trace_id, arrival, min_start, max_end, span_count, error_count, orphan_count,"
-            " root_start, root_operation_id, services, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " root_start, root_operation_id, services, blocks, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             new,
         )
         connection.executemany(
             "UPDATE trace SET min_start = ?, max_end = ?, span_count = ?, error_count = ?, orphan_count = ?,"
-            " root_start = ?, root_operation_id = ?, services = ? WHERE key = ?",
+            " root_start = ?, root_operation_id = ?, services = ?, blocks = ? WHERE key = ?",
             known,
         )
+        connection.executemany("INSERT INTO trace_block (trace_key, block_id) VALUES (?, ?)", links)
         self._remembered_spans += added_spans
         while self._remembered_spans > MAX_REMEMBERED_SPANS and len(self._states) > 1:
             _, state = self._states.popitem(last=False)
@@ -192,8 +208,8 @@ class TraceStates:
 
     def _stored(self, connection: sqlite3.Connection, trace_id: bytes) -> TraceState:
         row = connection.execute(
-            "SELECT key, arrival, min_start, max_end, span_count, error_count, root_start, root_operation_id, services"
-            " FROM trace WHERE trace_id = ?",
+            "SELECT key, arrival, min_start, max_end, span_count, error_count, root_start, root_operation_id, services,"
+            " blocks FROM trace WHERE trace_id = ?",
             (trace_id,),
         ).fetchone()
         state = TraceState(row[0], trace_id, row[1])
@@ -203,6 +219,8 @@ class TraceStates:
         state.root_start, state.root_operation_id = row[6:8]
         for service_id, spans, errors in read_services(row[8]):
             state.services[service_id] = [spans, errors]
+        state.blocks = row[9]
+        state.last_block_id = max(read_blocks(state.blocks), default=0)
         for _, _, frame in self._reader.frames(connection, state.key):
             for span in spans_in(frame):
                 state.add_identity(span.span_id, span.parent_span_id, hash((span.start_time_unix_nano, span.name)))

@@ -10,12 +10,11 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from otel.backend.codec.varint import varint
+from otel.backend.codec.varint import MORE, varint, varints_in
 
 OLDER = struct.Struct("<III")
 # The first byte of a varint that does not go on: no number.
 FILLER = b"\x80"
-MORE, LOWER = 0x80, 0x7F
 
 
 def write_services(services: Mapping[int, Sequence[int]]) -> bytes:
@@ -30,16 +29,5 @@ def read_services(body: bytes) -> Iterator[tuple[int, int, int]]:
     if not len(body) % OLDER.size:
         yield from OLDER.iter_unpack(body)
         return
-    numbers = _numbers(body)
+    numbers = varints_in(body)
     yield from zip(numbers, numbers, numbers, strict=False)  # by threes
-
-
-def _numbers(body: bytes) -> Iterator[int]:
-    number = shift = 0
-    for byte in body:
-        number |= (byte & LOWER) << shift
-        if byte & MORE:
-            shift += 7
-        else:
-            yield number
-            number = shift = 0
