@@ -37,6 +37,13 @@ def as_version_4_left_it(path: Path) -> None:
             links = [(key, block_id) for block_id in read_blocks(blocks)]
             connection.executemany("INSERT INTO trace_block (trace_key, block_id) VALUES (?, ?)", links)
         connection.execute("ALTER TABLE trace DROP COLUMN blocks")
+        for table, key, prefix in (("trace", "key", "trace_key"), ("log", "id", "log_id")):
+            connection.execute(
+                f"UPDATE {table} SET arrival = (SELECT arrival FROM batch WHERE {table}.{key} BETWEEN first_{prefix}"
+                f" AND last_{prefix})"
+            )
+            connection.execute(f"CREATE INDEX {table}_arrival ON {table} (arrival)")
+        connection.execute("DROP TABLE batch")
         connection.execute("PRAGMA user_version = 4")
 
 

@@ -30,7 +30,7 @@ CREATE TABLE origin (
 CREATE TABLE trace (
   key INTEGER PRIMARY KEY,
   trace_id BLOB NOT NULL UNIQUE,
-  arrival INTEGER NOT NULL,
+  arrival INTEGER NOT NULL,            -- 0 from version 5 on: see batches.sql
   min_start INTEGER NOT NULL,
   max_end INTEGER NOT NULL,
   span_count INTEGER NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE compression_dictionary (
 CREATE TABLE log (
   id INTEGER PRIMARY KEY,
   time INTEGER NOT NULL,
-  arrival INTEGER NOT NULL,
+  arrival INTEGER NOT NULL,            -- 0 from version 5 on: see batches.sql
   trace_id BLOB,
   span_id BLOB,
   service_id INTEGER NOT NULL,

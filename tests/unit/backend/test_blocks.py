@@ -84,7 +84,7 @@ def blocks_of(
 
 def written(connection: sqlite3.Connection, writer: BlockWriter, bodies: list[bytes]) -> list[TraceState]:
     """Write spans of a trace each; returns the traces."""
-    traces = [TraceState(number, trace_id_of(number), 0) for number in range(len(bodies))]
+    traces = [TraceState(number, trace_id_of(number)) for number in range(len(bodies))]
     writer.begin_run(1, 2)
     for number, body in enumerate(bodies):
         if not writer.room:

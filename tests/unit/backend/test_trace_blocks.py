@@ -12,7 +12,7 @@ block_ids = st.sets(st.one_of(st.integers(1, 300), st.integers(1, 2**62)), max_s
 
 
 def blocks_of(numbers: list[int]) -> bytes:
-    state = TraceState(1, b"", 0)
+    state = TraceState(1, b"")
     for number in numbers:
         state.note_block(number)
     return state.blocks

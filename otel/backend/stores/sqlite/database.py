@@ -189,7 +189,7 @@ def _is_file_of_something_else(path: Path) -> bool:
 def _begin(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    _run(connection, "schema.sql", "metrics.sql", "spans.sql", "logs.sql", "traces.sql")
+    _run(connection, "schema.sql", "metrics.sql", "spans.sql", "logs.sql", "traces.sql", "batches.sql")
 
 
 def _run(connection: sqlite3.Connection, *names: str) -> None:
@@ -218,9 +218,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     # Version 1 had no metrics, and the first files with them could not tell which points have exemplars.
     # Version 2 had spans in pieces: they are read where they lie, and what comes lies in blocks. Version 3 had log
     # records as they are, and services of a trace in fixed lengths. Version 4 had every span with its trace id,
-    # and for each trace and block a row.
+    # for each trace and block a row, and arrivals in the rows of traces and log records.
     if version < SCHEMA_VERSION:
-        _run(connection, "metrics.sql", "spans.sql", "logs.sql", "traces.sql")
+        _run(connection, "metrics.sql", "spans.sql", "logs.sql", "traces.sql", "batches.sql")
     elif not _has(connection, "metric_exemplar"):
         _run(connection, "metrics.sql")
     tables = ["trace", "span_block", "span_segment", "log", "metric_series", "metric_point", "metric_exemplar"]

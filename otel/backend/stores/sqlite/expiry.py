@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from otel.backend.stores.sqlite.batches import drop_empty, last_arrival_of_first, lone_logs_before, traces_before
 from otel.backend.stores.sqlite.log_packing import LogPacking
 from otel.backend.stores.sqlite.log_rows import delete_logs
 from otel.backend.stores.sqlite.metric_rows import SeriesTable, expire_points, next_point_horizon
@@ -40,13 +41,7 @@ class Expired:
 
 def next_horizon(connection: sqlite3.Connection) -> int | None:
     """Return the arrival before which the next step drops, for a store past its bytes; None where it is empty."""
-    traces = connection.execute(
-        "SELECT max(arrival), count(*) FROM (SELECT arrival FROM trace ORDER BY arrival LIMIT ?)", (TRACES_PER_STEP,)
-    ).fetchone()
-    logs = connection.execute(
-        "SELECT max(arrival), count(*) FROM (SELECT arrival FROM log ORDER BY arrival LIMIT ?)", (LOGS_PER_STEP,)
-    ).fetchone()
-    ends = [arrival for arrival, count in (traces, logs) if count]
+    ends = last_arrival_of_first(connection, TRACES_PER_STEP, LOGS_PER_STEP)
     point_end = next_point_horizon(connection)
     if point_end is not None:
         ends.append(point_end)
@@ -63,21 +58,21 @@ def expire_before(
     packing: LogPacking,
 ) -> Expired:
     """Drop what arrived before the horizon, at most one step of it, inside the caller's transaction."""
-    rows = connection.execute(
-        "SELECT key, trace_id, blocks FROM trace WHERE arrival < ? ORDER BY arrival, key LIMIT ?",
-        (horizon_unix_nano, TRACES_PER_STEP),
-    ).fetchall()
+    rows = traces_before(connection, horizon_unix_nano, TRACES_PER_STEP)
     log_ids: list[int] = []
     block_ids: list[int] = []
-    for key, trace_id, blocks in rows:
+    for key, trace_id, blocks, _ in rows:
         log_ids += [row[0] for row in connection.execute("SELECT id FROM log WHERE trace_id = ?", (trace_id,))]
         older.delete(connection, key)
         block_ids += (*blocks_beside_row(connection, key), *read_blocks(blocks))
         connection.execute("DELETE FROM trace_block WHERE trace_key = ?", (key,))
         connection.execute("DELETE FROM trace WHERE key = ?", (key,))
     _drop_blocks(connection, max(block_ids, default=0))
-    log_ids += _lone_logs(connection, horizon_unix_nano)
+    lone_logs = lone_logs_before(connection, horizon_unix_nano, LOGS_PER_STEP)
+    log_ids += [log_id for log_id, _ in lone_logs]
     delete_logs(connection, list(dict.fromkeys(log_ids)), packing)
+    # No further than this step came: what is looked at again by every step would add up.
+    drop_empty(connection, max((arrival for *_, arrival in (*rows, *lone_logs)), default=horizon_unix_nano))
     first_key = connection.execute("SELECT min(key) FROM trace").fetchone()[0]
     gone = segments.drop_expired(connection, first_key if first_key is not None else 2**62)
     if gone:
@@ -85,18 +80,6 @@ def expire_before(
     point_count = expire_points(connection, horizon_unix_nano, series)
     names.forget_before(connection, horizon_unix_nano)
     return Expired(tuple(row[1] for row in rows), len(log_ids), point_count, tuple(gone))
-
-
-def _lone_logs(connection: sqlite3.Connection, horizon_unix_nano: int) -> list[int]:
-    """Return logs from before the horizon whose trace is not stored."""
-    return [
-        row[0]
-        for row in connection.execute(
-            "SELECT id FROM log WHERE arrival < ? AND (trace_id IS NULL OR NOT EXISTS"
-            " (SELECT 1 FROM trace WHERE trace.trace_id = log.trace_id)) ORDER BY arrival LIMIT ?",
-            (horizon_unix_nano, LOGS_PER_STEP),
-        )
-    ]
 
 
 def _drop_blocks(connection: sqlite3.Connection, last_block_id: int) -> None:

@@ -47,9 +47,17 @@ class StoredLog:
 
 
 def write_logs(
-    connection: sqlite3.Connection, logs: Iterable[ResourceLogs], names: Names, packing: LogPacking, now_unix_nano: int
+    connection: sqlite3.Connection,
+    logs: Iterable[ResourceLogs],
+    names: Names,
+    packing: LogPacking,
+    now_unix_nano: int,
+    first_id: int,
 ) -> tuple[int, int]:
-    """Store records inside the caller's transaction; returns how many were new and how many were seen before."""
+    """Store records inside the caller's transaction, with ids from `first_id` on.
+
+    Returns how many were new and how many were seen before.
+    """
     occurrences: Counter[bytes] = Counter()
     records: dict[int, tuple[LogRecord, bytes, tuple[int, int, int]]] = {}
     count = 0
@@ -69,7 +77,7 @@ def write_logs(
         return 0, 0
     for fingerprint in _stored_among(connection, list(records)):
         del records[fingerprint]
-    _insert(connection, records, packing, now_unix_nano)
+    _insert(connection, records, packing, first_id)
     return len(records), count - len(records)
 
 
@@ -199,18 +207,16 @@ def _insert(
     connection: sqlite3.Connection,
     records: Mapping[int, tuple[LogRecord, bytes, tuple[int, int, int]]],
     packing: LogPacking,
-    now_unix_nano: int,
+    first_id: int,
 ) -> None:
-    first_id = (connection.execute("SELECT max(id) FROM log").fetchone()[0] or 0) + 1
     connection.executemany(
-        "INSERT INTO log (id, fingerprint, time, arrival, trace_id, span_id, service_id, severity, resource_id,"
-        " scope_id, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO log (arrival, id, fingerprint, time, trace_id, span_id, service_id, severity, resource_id,"
+        " scope_id, record) VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 row_id,
                 fingerprint,
                 min(record_time(record), INT64_MAX),
-                now_unix_nano,
                 record.trace_id or None,
                 record.span_id or None,
                 origin[0],

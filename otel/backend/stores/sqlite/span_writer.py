@@ -93,7 +93,7 @@ class _ResourceBatch:
         blocks.begin_run(self._resource_id, scope_id)
         shared_of: dict[tuple[bytes, int, bytes], Shared] = {}
         segment, spans = self._segments.open, spans_in(content)
-        self._states.prepare(connection, dict.fromkeys(span.trace_id for span in spans), self._now_unix_nano)
+        self._states.prepare(connection, dict.fromkeys(span.trace_id for span in spans))
         for span, body in zip(spans, bodies_in(content), strict=True):
             trace_id, span_id, name = span.trace_id, span.span_id, span.name
             start, parent_id, status = span.start_time_unix_nano, span.parent_span_id, status_of(span)

@@ -29,6 +29,7 @@ from otel.backend.ports import (
     TraceSummary,
     Written,
 )
+from otel.backend.stores.sqlite.batches import Batches, oldest_trace_arrival
 from otel.backend.stores.sqlite.block_writer import BlockWriter
 from otel.backend.stores.sqlite.calls import calls_in
 from otel.backend.stores.sqlite.compression import Compression
@@ -73,6 +74,7 @@ class SqliteStore:
         self._packing = LogPacking()
         self._spans = SpanReader(self._names, self._compression, self._older)
         self._states = TraceStates(self._spans)
+        self._batches = Batches()
         self._blocks = BlockWriter(self._compression)
         self._writer = SpanWriter(self._names, self._states, self._segments, self._blocks)
         try:
@@ -95,12 +97,17 @@ class SqliteStore:
     ) -> Written:
         """Store a batch in one transaction."""
         now_unix_nano = self._now_unix_nano()
+        first_trace_key = self._states.next_key
         try:
             with self._database.transaction() as connection:
                 trace_ids, span_count, duplicate_count = self._writer.write(
                     connection, spans, span_contents, now_unix_nano
                 )
-                log_count, log_duplicate_count = write_logs(connection, logs, self._names, self._packing, now_unix_nano)
+                log_count, log_duplicate_count = write_logs(
+                    connection, logs, self._names, self._packing, now_unix_nano, self._batches.next_log_id
+                )
+                trace_keys = range(first_trace_key, self._states.next_key)
+                self._batches.note(connection, now_unix_nano, trace_keys, log_count)
                 points = write_metrics(connection, metrics, self._names, self._series, now_unix_nano)
                 sealed = self._segments.seal_full(connection)
         except BaseException:
@@ -227,7 +234,7 @@ class SqliteStore:
         """Say how full the store is."""
 
         def query(connection: sqlite3.Connection) -> StoreStatistics:
-            traces = connection.execute("SELECT count(*), total(span_count), min(arrival) FROM trace").fetchone()
+            traces = connection.execute("SELECT count(*), total(span_count) FROM trace").fetchone()
             logs = connection.execute("SELECT count(*) FROM log").fetchone()
             points = connection.execute("SELECT count(*) FROM metric_point").fetchone()
             return StoreStatistics(
@@ -236,7 +243,7 @@ class SqliteStore:
                 log_count=logs[0],
                 used_bytes=self._database.used_bytes(connection),
                 max_bytes=self._retention.max_bytes,
-                oldest_arrival_unix_nano=traces[2] or 0,
+                oldest_arrival_unix_nano=oldest_trace_arrival(connection),
                 series_count=len(self._series.all()),
                 point_count=points[0],
             )
@@ -260,7 +267,8 @@ class SqliteStore:
         self._older.load(connection)
         self._packing.load(connection)
         last_block_id = self._segments.load(connection, self._older.exist)
-        self._states.load(connection, self._segments.highest_trace_key)
+        self._batches.load(connection)
+        self._states.load(connection, max(self._segments.highest_trace_key, self._batches.highest_trace_key))
         self._blocks.load(connection, last_block_id)
         if self._older.exist:
             with self._database.transaction():

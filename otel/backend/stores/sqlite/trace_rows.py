@@ -21,8 +21,8 @@ from otel.backend.stores.sqlite.trace_services import read_services, write_servi
 MAX_REMEMBERED_SPANS = 40_000
 IDS_PER_QUERY = 500
 INT64_MAX = 2**63 - 1
-# A trace's id and arrival stay as they are.
-ROW_CONSTANTS = 2
+# A trace's id stays as it is.
+ROW_CONSTANTS = 1
 SUMMARY_COLUMNS = (
     "trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services, root_start, key"
 )
@@ -32,7 +32,6 @@ class TraceState:
     """One trace as its row has it, and the identities of its spans."""
 
     __slots__ = (
-        "arrival",
         "blocks",
         "error_count",
         "is_stored",
@@ -50,10 +49,9 @@ class TraceState:
         "trace_id",
     )
 
-    def __init__(self, key: int, trace_id: bytes, arrival: int) -> None:
+    def __init__(self, key: int, trace_id: bytes) -> None:
         self.key = key
         self.trace_id = trace_id
-        self.arrival = arrival
         self.is_stored = False
         self.min_start = INT64_MAX
         self.max_end = 0
@@ -114,7 +112,6 @@ class TraceState:
         root_start, missing = self.root_start, self.missing
         return (
             self.trace_id,
-            self.arrival,
             self.min_start if self.min_start < INT64_MAX else 0,
             self.max_end if self.max_end < INT64_MAX else INT64_MAX,
             self.span_count,
@@ -134,18 +131,18 @@ class TraceStates:
     def __init__(self, reader: SpanReader) -> None:
         self._reader = reader
         self._states: OrderedDict[bytes, TraceState] = OrderedDict()
-        self._next_key = 1
+        self.next_key = 1
         self._remembered_spans = 0
 
-    def load(self, connection: sqlite3.Connection, highest_indexed_key: int) -> None:
+    def load(self, connection: sqlite3.Connection, highest_known_key: int) -> None:
         """Forget every state and find which key comes next."""
         self._states.clear()
         self._remembered_spans = 0
         highest = connection.execute("SELECT max(key) FROM trace").fetchone()[0] or 0
-        # Keys of traces that expired must not come again: the index may still name them.
-        self._next_key = max(self._next_key, highest + 1, highest_indexed_key + 1)
+        # Keys of traces that expired must not come again: the index and the batches may still name them.
+        self.next_key = max(self.next_key, highest + 1, highest_known_key + 1)
 
-    def prepare(self, connection: sqlite3.Connection, trace_ids: Iterable[bytes], now_unix_nano: int) -> None:
+    def prepare(self, connection: sqlite3.Connection, trace_ids: Iterable[bytes]) -> None:
         """Make `of` know these traces: most are new, and one question for all costs less than one for each."""
         unknown = [trace_id for trace_id in trace_ids if trace_id not in self._states]
         stored: set[bytes] = set()
@@ -156,8 +153,8 @@ class TraceStates:
             stored.update([row[0] for row in rows])
         for trace_id in unknown:
             if trace_id not in stored:
-                self._states[trace_id] = TraceState(self._next_key, trace_id, now_unix_nano)
-                self._next_key += 1
+                self._states[trace_id] = TraceState(self.next_key, trace_id)
+                self.next_key += 1
 
     def of(self, connection: sqlite3.Connection, trace_id: bytes) -> TraceState:
         """Return the state of a trace that was prepared, reading it where it is stored."""
@@ -191,8 +188,8 @@ class TraceStates:
                 new.append(state.row())
                 state.is_stored = True
         connection.executemany(
-            "INSERT INTO trace (trace_id, arrival, min_start, max_end, span_count, error_count, orphan_count,"
-            " root_start, root_operation_id, services, blocks, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO trace (arrival, trace_id, min_start, max_end, span_count, error_count, orphan_count,"
+            " root_start, root_operation_id, services, blocks, key) VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             new,
         )
         connection.executemany(
@@ -208,18 +205,18 @@ class TraceStates:
 
     def _stored(self, connection: sqlite3.Connection, trace_id: bytes) -> TraceState:
         row = connection.execute(
-            "SELECT key, arrival, min_start, max_end, span_count, error_count, root_start, root_operation_id, services,"
+            "SELECT key, min_start, max_end, span_count, error_count, root_start, root_operation_id, services,"
             " blocks FROM trace WHERE trace_id = ?",
             (trace_id,),
         ).fetchone()
-        state = TraceState(row[0], trace_id, row[1])
+        state = TraceState(row[0], trace_id)
         state.is_stored = True
-        state.min_start, state.max_end, state.span_count, state.error_count = row[2:6]
+        state.min_start, state.max_end, state.span_count, state.error_count = row[1:5]
         state.min_start = state.min_start or INT64_MAX
-        state.root_start, state.root_operation_id = row[6:8]
-        for service_id, spans, errors in read_services(row[8]):
+        state.root_start, state.root_operation_id = row[5:7]
+        for service_id, spans, errors in read_services(row[7]):
             state.services[service_id] = [spans, errors]
-        state.blocks = row[9]
+        state.blocks = row[8]
         state.last_block_id = max(read_blocks(state.blocks), default=0)
         for _, _, frame in self._reader.frames(connection, state.key):
             for span in spans_in(frame):
