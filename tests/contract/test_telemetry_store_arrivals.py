@@ -102,6 +102,22 @@ def test_a_step_drops_a_part_of_a_batch_and_the_next_step_goes_on(path: Path, mo
     timed.store.close()
 
 
+def test_records_before_their_traces_do_not_keep_a_full_store_from_dropping(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "TRACES_PER_STEP", 1)
+    monkeypatch.setattr(expiry, "LOGS_PER_STEP", 1)
+    timed = TimedStore(path)
+    timed.write(0, [], {"early": 1, "as early": 2})
+    timed.write(1, [1])
+    timed.write(2, [2])
+    timed.store.close()
+    timed.open(max_bytes=0)
+    assert timed.store.expire() == 2
+    assert timed.kept() == ([], [])
+    timed.store.close()
+
+
 def test_an_older_file_drops_by_the_arrivals_that_its_rows_say(path: Path) -> None:
     timed = TimedStore(path)
     timed.write(0, [1, 2], {"first": 0, "of the first trace": 1})

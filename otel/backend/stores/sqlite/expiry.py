@@ -39,13 +39,16 @@ class Expired:
         return not (self.trace_ids or self.log_count or self.point_count)
 
 
-def next_horizon(connection: sqlite3.Connection) -> int | None:
-    """Return the arrival before which the next step drops, for a store past its bytes; None where it is empty."""
+def next_horizons(connection: sqlite3.Connection) -> list[int]:
+    """Return the arrivals before which the next step drops, for a store past its bytes; none where it is empty.
+
+    The first of them that has something to drop is the one: records that came before their traces stay with these.
+    """
     ends = last_arrival_of_first(connection, TRACES_PER_STEP, LOGS_PER_STEP)
     point_end = next_point_horizon(connection)
     if point_end is not None:
         ends.append(point_end)
-    return min(ends) + 1 if ends else None
+    return [end + 1 for end in sorted(ends)]
 
 
 def expire_before(

@@ -34,7 +34,7 @@ from otel.backend.stores.sqlite.block_writer import BlockWriter
 from otel.backend.stores.sqlite.calls import calls_in
 from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.database import Database
-from otel.backend.stores.sqlite.expiry import Expired, expire_before, next_horizon
+from otel.backend.stores.sqlite.expiry import Expired, expire_before, next_horizons
 from otel.backend.stores.sqlite.log_packing import LogPacking
 from otel.backend.stores.sqlite.log_rows import page_of_logs, write_logs
 from otel.backend.stores.sqlite.metric_rows import SeriesTable, last_points_of, points_of, write_metrics
@@ -129,10 +129,11 @@ class SqliteStore:
         connection = self._database.writer
         if self._database.used_bytes(connection) > self._retention.max_bytes:
             while self._database.used_bytes(connection) > self._retention.max_bytes * KEPT_RATIO:
-                horizon = next_horizon(connection)
-                if horizon is None:
+                steps = map(self._expire_step, next_horizons(connection))
+                expired = next((step for step in steps if not step.is_empty), None)
+                if expired is None:
                     break
-                gone += len(self._expire_step(horizon).trace_ids)
+                gone += len(expired.trace_ids)
         return gone
 
     def trace(self, trace_id: bytes) -> TracesData | None:
