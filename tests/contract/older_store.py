@@ -7,12 +7,15 @@ import struct
 import zlib
 from array import array
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from otel.backend.codec.attribute_text import text_of
 from otel.backend.stores.matching import service_of
+from otel.backend.stores.sqlite.sealed_segment import BUCKET_HEAD
+from otel.backend.stores.sqlite.segments import OpenSegment
 from otel.backend.stores.sqlite.store import SqliteStore
 from otel.backend.stores.sqlite.tokens import attribute_token, operation_token, origin_token
 from otel.backend.stores.sqlite.trace_blocks import read_blocks
@@ -45,6 +48,19 @@ def as_version_4_left_it(path: Path) -> None:
             connection.execute(f"CREATE INDEX {table}_arrival ON {table} (arrival)")
         connection.execute("DROP TABLE batch")
         connection.execute("PRAGMA user_version = 4")
+
+
+def bucket_of_version_4(segment: OpenSegment, single: list[int], several: list[int], shared: list[int]) -> bytes:
+    """A bucket of a sealed segment, for use in place of the one of today."""
+    numbers = [segment.several[token] for token in several]
+    set_ids = [segment.sets_with[token] for token in shared]
+    columns = (
+        array("I", chain(single, several, shared)),
+        array("H", map(segment.single.__getitem__, single)),
+        array("H", map(len, chain(numbers, set_ids))),
+        array("H", chain(*numbers, *set_ids)),
+    )
+    return BUCKET_HEAD.pack(len(single), len(several), len(shared)) + b"".join(map(array.tobytes, columns))
 
 
 def as_version_2_left_it(path: Path, indexed_traces: int) -> None:

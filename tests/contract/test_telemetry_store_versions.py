@@ -9,10 +9,10 @@ import pytest
 
 from otel.backend.errors import StoreRefusedError
 from otel.backend.ports import LogSearch, Retention
-from otel.backend.stores.sqlite import block_writer, database
+from otel.backend.stores.sqlite import block_writer, database, sealed_segment
 from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.measurements import number_point, resource_metrics, sum_metric
-from tests.contract.older_store import as_version_2_left_it, as_version_4_left_it
+from tests.contract.older_store import as_version_2_left_it, as_version_4_left_it, bucket_of_version_4
 from tests.contract.sqlite_store import filled, found
 from tests.contract.telemetry import SECOND, T0, log_record, resource_logs, resource_spans, span, trace_id
 
@@ -170,11 +170,12 @@ def test_a_file_of_the_version_without_packed_log_records_is_read_and_goes_on_wi
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_a_file_whose_blocks_have_every_trace_id_is_read_and_goes_on_without_them(
+def test_a_file_whose_blocks_have_every_trace_id_and_buckets_whole_hashes_is_read_and_goes_on(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(block_writer, "without_trace_ids", lambda *_: None)
+        patched.setattr(sealed_segment, "_bucket", bucket_of_version_4)
         store = SqliteStore(path)
         filled(store, range(1, 12))
         before = [store.trace(trace_id(number)) for number in range(1, 12)]

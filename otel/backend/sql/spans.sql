@@ -32,5 +32,5 @@ CREATE TABLE IF NOT EXISTS span_segment (
 );
 CREATE TABLE IF NOT EXISTS span_postings (
   id INTEGER PRIMARY KEY,              -- segment id * 64 + the upper 6 bits of the hash
-  body BLOB NOT NULL                   -- hashes of attributes, and which spans and sets have them
+  body BLOB NOT NULL                   -- hashes of attributes, and which spans and sets have them; see sealed_segment.py
 );

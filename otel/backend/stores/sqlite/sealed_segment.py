@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
@@ -16,6 +16,11 @@ from otel.backend.stores.sqlite.segments import IN_SEVERAL, Columns, OpenSegment
 
 BUCKET_COUNT = 64
 BUCKET_SHIFT = 26
+# A bucket has the 16 bits of each hash that follow those which chose it: a filter for the lower half of the hashes and
+# a look at what is found make up for the others, which cost two bytes each. In the first count of a bucket's head; in
+# files of versions 3 and 4 hashes are whole.
+SHORT_HASHES = 1 << 31
+SHORT_SHIFT, SHORT_MASK = BUCKET_SHIFT - 16, 0xFFFF
 # One bit for each value of a hash's lower half.
 FILTER_BITS = 1 << 16
 FILTER_BYTES = FILTER_BITS // 8
@@ -189,8 +194,8 @@ def _bucket(segment: OpenSegment, single: list[int], several: list[int], shared:
     set_ids = [segment.sets_with[token] for token in shared]
     return b"".join(
         (
-            BUCKET_HEAD.pack(len(single), len(several), len(shared)),
-            array("I", chain(single, several, shared)).tobytes(),
+            BUCKET_HEAD.pack(len(single) | SHORT_HASHES, len(several), len(shared)),
+            array("H", [token >> SHORT_SHIFT & SHORT_MASK for token in chain(single, several, shared)]).tobytes(),
             array("H", map(segment.single.__getitem__, single)).tobytes(),
             array("H", map(len, chain(numbers, set_ids))).tobytes(),
             array("H", chain(*numbers, *set_ids)).tobytes(),
@@ -200,26 +205,27 @@ def _bucket(segment: OpenSegment, single: list[int], several: list[int], shared:
 
 def _look_up(body: bytes, token: int, found: Postings) -> None:
     single, several, shared = BUCKET_HEAD.unpack_from(body)
+    kind = "I"
+    if single >= SHORT_HASHES:
+        single, kind, token = single - SHORT_HASHES, "H", token >> SHORT_SHIFT & SHORT_MASK
     several_end = single + several
     token_count = several_end + shared
-    words_end = BUCKET_HEAD.size + 4 * token_count
-    words = memoryview(body)[BUCKET_HEAD.size : words_end].cast("I")
-    shorts = memoryview(body)[words_end:].cast("H")
+    hashes_end = BUCKET_HEAD.size + struct.calcsize(kind) * token_count
+    hashes = memoryview(body)[BUCKET_HEAD.size : hashes_end].cast(kind)
+    shorts = memoryview(body)[hashes_end:].cast("H")
     counts, values = shorts[single:token_count], shorts[token_count:]
-    place = _found_at(words, token, 0, single)
-    if place is not None:
+    for place in _found_at(hashes, token, 0, single):
         found.numbers.add(shorts[place])
-    place = _found_at(words, token, single, several_end)
-    if place is not None:
+    for place in _found_at(hashes, token, single, several_end):
         found.numbers.update(_values_at(counts, values, place - single))
-    place = _found_at(words, token, several_end, token_count)
-    if place is not None:
+    for place in _found_at(hashes, token, several_end, token_count):
         found.set_ids.update(_values_at(counts, values, place - single))
 
 
-def _found_at(words: Sequence[int], token: int, begin: int, end: int) -> int | None:
-    place = bisect_left(words, token, begin, end)
-    return place if place < end and words[place] == token else None
+def _found_at(hashes: Sequence[int], wanted: int, begin: int, end: int) -> range:
+    """Return the places of a hash between two; several only where other hashes begin with the same bits."""
+    first = bisect_left(hashes, wanted, begin, end)
+    return range(first, bisect_right(hashes, wanted, first, end))
 
 
 def _values_at(counts: Sequence[int], values: Sequence[int], index: int) -> Sequence[int]:
