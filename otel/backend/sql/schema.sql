@@ -36,7 +36,7 @@ CREATE TABLE trace (
   span_count INTEGER NOT NULL,
   error_count INTEGER NOT NULL,
   orphan_count INTEGER NOT NULL,
-  root_start INTEGER,                  -- NULL while no span without a parent is known
+  root_start INTEGER,                  -- NULL while no span without a parent is known; 0: as min_start
   root_operation_id INTEGER,
   services BLOB NOT NULL               -- service id, span count, error count of each; see trace_services.py
 );

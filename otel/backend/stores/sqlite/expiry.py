@@ -75,7 +75,8 @@ def expire_before(
     log_ids += [log_id for log_id, _ in lone_logs]
     delete_logs(connection, list(dict.fromkeys(log_ids)), packing)
     # No further than this step came: what is looked at again by every step would add up.
-    drop_empty(connection, max((arrival for *_, arrival in (*rows, *lone_logs)), default=horizon_unix_nano))
+    arrivals = [*(arrival for *_, arrival in rows), *(arrival for _, arrival in lone_logs)]
+    drop_empty(connection, max(arrivals, default=horizon_unix_nano))
     first_key = connection.execute("SELECT min(key) FROM trace").fetchone()[0]
     gone = segments.drop_expired(connection, first_key if first_key is not None else 2**62)
     if gone:

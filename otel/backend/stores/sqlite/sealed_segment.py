@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
+from typing import Literal
 
 import zstandard
 
@@ -205,7 +206,7 @@ def _bucket(segment: OpenSegment, single: list[int], several: list[int], shared:
 
 def _look_up(body: bytes, token: int, found: Postings) -> None:
     single, several, shared = BUCKET_HEAD.unpack_from(body)
-    kind = "I"
+    kind: Literal["H", "I"] = "I"
     if single >= SHORT_HASHES:
         single, kind, token = single - SHORT_HASHES, "H", token >> SHORT_SHIFT & SHORT_MASK
     several_end = single + several

@@ -130,10 +130,10 @@ class SqliteStore:
         if self._database.used_bytes(connection) > self._retention.max_bytes:
             while self._database.used_bytes(connection) > self._retention.max_bytes * KEPT_RATIO:
                 steps = map(self._expire_step, next_horizons(connection))
-                expired = next((step for step in steps if not step.is_empty), None)
-                if expired is None:
+                dropped = next((step for step in steps if not step.is_empty), None)
+                if dropped is None:
                     break
-                gone += len(expired.trace_ids)
+                gone += len(dropped.trace_ids)
         return gone
 
     def trace(self, trace_id: bytes) -> TracesData | None:

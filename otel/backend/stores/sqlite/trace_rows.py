@@ -24,7 +24,7 @@ INT64_MAX = 2**63 - 1
 # A trace's id stays as it is.
 ROW_CONSTANTS = 1
 SUMMARY_COLUMNS = (
-    "trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services, root_start, key"
+    "trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services"
 )
 
 
@@ -117,7 +117,8 @@ class TraceState:
             self.span_count,
             self.error_count,
             sum(missing.values()) if missing else 0,
-            root_start if root_start is None or root_start < INT64_MAX else INT64_MAX,
+            # A root is nearly always what began first: 0, which takes no room, says so.
+            0 if root_start == self.min_start else root_start and min(root_start, INT64_MAX),
             self.root_operation_id,
             write_services(self.services),
             self.blocks,
@@ -214,6 +215,8 @@ class TraceStates:
         state.min_start, state.max_end, state.span_count, state.error_count = row[1:5]
         state.min_start = state.min_start or INT64_MAX
         state.root_start, state.root_operation_id = row[5:7]
+        if state.root_start == 0:
+            state.root_start = state.min_start
         for service_id, spans, errors in read_services(row[7]):
             state.services[service_id] = [spans, errors]
         state.blocks = row[8]
@@ -226,7 +229,7 @@ class TraceStates:
 
 def summary_of(row: tuple[object, ...], names: Names) -> TraceSummary:
     """Make a summary of a row of SUMMARY_COLUMNS."""
-    trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services, *_ = row
+    trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services = row
     assert isinstance(services, bytes)
     assert isinstance(trace_id, bytes)
     root = names.operations.get(root_operation_id) if isinstance(root_operation_id, int) else None
