@@ -65,7 +65,7 @@ def spans_in(scope_spans: bytes) -> Sequence[SpanFields]:
 def indexed_attributes(span: SpanFields) -> Sequence[bytes]:
     """Return the attributes by which a span is found: its own, and those of its events and links."""
     if not span.events and not span.links:
-        return span.attributes
+        return span.attributes[:]  # a list, which is read several times as fast as what protobuf keeps
     return [*span.attributes, *(content for part in (*span.events, *span.links) for content in part.attributes)]
 
 

@@ -93,10 +93,11 @@ class _ResourceBatch:
         blocks.begin_run(self._resource_id, scope_id)
         shared_of: dict[tuple[bytes, int, bytes], Shared] = {}
         segment, spans = self._segments.open, spans_in(content)
-        self._states.prepare(connection, dict.fromkeys(span.trace_id for span in spans))
-        for span, body in zip(spans, bodies_in(content), strict=True):
-            trace_id, span_id, name = span.trace_id, span.span_id, span.name
-            start, parent_id, status = span.start_time_unix_nano, span.parent_span_id, status_of(span)
+        trace_ids = [span.trace_id for span in spans]
+        self._states.prepare(connection, dict.fromkeys(trace_ids))
+        for span, trace_id, body in zip(spans, trace_ids, bodies_in(content), strict=True):
+            span_id, parent_id, name = span.span_id, span.parent_span_id, span.name
+            start, status = span.start_time_unix_nano, status_of(span) if span.statuses else b""
             state = grown.get(trace_id)
             if state is None:
                 state = self._states.of(connection, trace_id)
@@ -116,7 +117,7 @@ class _ResourceBatch:
             duration = end - start
             if not -INT64_MAX <= duration <= INT64_MAX:
                 duration = duration_of(start, end)
-            attributes = indexed_attributes(span) if span.events or span.links else span.attributes
+            attributes = indexed_attributes(span) if span.events or span.links else span.attributes[:]
             segment.add(state.key, start, duration, shared, attributes)
         return added
 

@@ -23,9 +23,7 @@ IDS_PER_QUERY = 500
 INT64_MAX = 2**63 - 1
 # A trace's id stays as it is.
 ROW_CONSTANTS = 1
-SUMMARY_COLUMNS = (
-    "trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services"
-)
+SUMMARY_COLUMNS = "trace_id, root_operation_id, min_start, max_end, span_count, error_count, orphan_count, services"
 
 
 class TraceState:
