@@ -114,7 +114,8 @@ class Cluster:
         log_node = self.network.log_nodes[(index - 1) % LOG_NODES]
         return self._collector(
             name, 5, index, "gateway",
-            TRACE_STORE=f"{jaeger}:{OTLP_PORT}", LOG_STORE=f"http://{log_node}:{OPENSEARCH_PORT}/otlp-logs/_doc",
+            GATEWAY_NAME=name, TRACE_STORE=f"{jaeger}:{OTLP_PORT}",
+            LOG_STORE=f"http://{log_node}:{OPENSEARCH_PORT}/otlp-logs/_doc",
             **RULE, **environ,
         )  # fmt: skip
 
@@ -129,6 +130,22 @@ class Cluster:
         """How many records a topic has ever taken, over all partitions."""
         lines = self._tool("org.apache.kafka.tools.GetOffsetShell", "--topic", topic).splitlines()
         return sum(int(line.rsplit(":", 1)[1]) for line in lines if line.startswith(f"{topic}:"))
+
+    def gateways_broker(self) -> EngineProcess:
+        """The broker that keeps the gateways' group: whose death they notice."""
+        (state,) = self._described("--state")
+        return next(broker for broker in self.all_of("kafka") if state["COORDINATOR"].startswith(f"{broker.address}:"))
+
+    def partitions(self) -> dict[str, str]:
+        """Which partitions of otlp_spans each gateway reads, such as `otlp_spans:0,2,4`."""
+        return {
+            row["GROUP-INSTANCE-ID"]: row["CURRENT-ASSIGNMENT"] for row in self._described("--members", "--verbose")
+        }
+
+    def _described(self, *words: str) -> list[dict[str, str]]:
+        tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+        head, *rows = filter(None, self._tool(tool, "--describe", "--group", "gateways", *words).splitlines())
+        return [dict(zip(head.split(), row.split(), strict=True)) for row in rows]
 
     def _agent(self, index: int) -> EngineProcess:
         return self._collector(f"agent-{index}", 6, index, "agent")

@@ -59,12 +59,21 @@ def test_a_killed_gateway_costs_what_it_had_in_decision_and_a_replay_brings_it_b
 
 
 def test_a_killed_broker_costs_no_span(bench: Bench, told: Told) -> None:
-    """While its partitions have no leader their spans wait; they come before their traces are decided about."""
-    broker, before = bench.cluster["kafka-1"], hops(bench.cluster)
+    """While its partitions have no leader their spans wait; they come before their traces are decided about.
+
+    It is the one that keeps the gateways' group: away for long it makes them let go of all, and they get the same back.
+    """
+    cluster = bench.cluster
+    broker, before, partitions = cluster.gateways_broker(), hops(cluster), cluster.partitions()
     load, stored = bench.under_load(broker.kill, after=broker.start)
-    told.seen("a Kafka broker killed, at each hop", *hops(bench.cluster).counts_since(before))
+    told.seen("a Kafka broker killed, at each hop", *hops(cluster).counts_since(before))
+    moved = partitions.items() ^ cluster.partitions().items()
     told.counted(
-        "a Kafka broker killed", *calls_counted(load), *bench.traces_counted(load, stored), bench.logs_counted(load)
+        "a Kafka broker killed",
+        *calls_counted(load),
+        *bench.traces_counted(load, stored),
+        bench.logs_counted(load),
+        equal("gateways that have other partitions than before", len({name for name, _ in moved}), 0),
     )
 
 

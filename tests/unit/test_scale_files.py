@@ -86,11 +86,11 @@ def test_what_waits_for_the_next_hop_lies_on_disk_and_is_tried_until_it_is_taken
 
 
 def test_gateways_read_the_topics_that_agents_write_and_the_compose_file_makes(compose: Any) -> None:
-    kafka, receiver = load("agent.yaml")["exporters"]["kafka"], load("gateway.yaml")["receivers"]["kafka"]
+    kafka, receivers = load("agent.yaml")["exporters"]["kafka"], load("gateway.yaml")["receivers"]
     made = re.findall(r"for topic in ([\w ]+);", compose["kafka-topics"]["command"][0])
-    for signal in ("traces", "logs"):
-        assert [kafka[signal]["topic"]] == receiver[signal]["topics"]
-        assert kafka[signal]["encoding"] == receiver[signal]["encoding"]
+    for signal, name in (("traces", "kafka/spans"), ("logs", "kafka/logs")):
+        assert [kafka[signal]["topic"]] == receivers[name][signal]["topics"]
+        assert kafka[signal]["encoding"] == receivers[name][signal]["encoding"]
     assert made[0].split() == [kafka[signal]["topic"] for signal in ("traces", "logs")]
     assert kafka["producer"]["allow_auto_topic_creation"] is False
     assert properties("kafka.properties")["auto.create.topics.enable"] == "false"
@@ -100,6 +100,18 @@ def test_the_spans_of_a_trace_lie_in_one_partition_and_there_are_more_of_these_t
     assert load("agent.yaml")["exporters"]["kafka"]["partition_traces_by_id"] is True
     (count,) = re.findall(r"--partitions (\d+)", compose["kafka-topics"]["command"][0])
     assert int(count) > sum(name.startswith("gateway-") for name in compose)
+
+
+def test_each_gateway_has_a_name_by_which_its_partitions_come_back_to_it(compose: Any) -> None:
+    text = (FILES / "gateway.yaml").read_text(encoding="utf-8")
+    receivers = load("gateway.yaml")["receivers"].values()
+    assert "group_instance_id: &name ${env:GATEWAY_NAME:-}" in text
+    assert text.count("group_instance_id: ") == len(receivers) == len({each["group_id"] for each in receivers})
+    names = [each["environment"]["GATEWAY_NAME"] for name, each in compose.items() if name.startswith("gateway-")]
+    assert len(names) == len(set(names)) > 1
+    (pod,) = (pod for pod in pods() if pod["containers"][0]["name"] == "gateway")
+    (variable,) = (each for each in pod["containers"][0]["env"] if each["name"] == "GATEWAY_NAME")
+    assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
 
 
 def test_a_broker_may_die_without_having_a_span_alone() -> None:
@@ -221,7 +233,8 @@ def test_the_try_out_has_three_of_each_service_broker_and_node_and_two_of_each_c
 
 def test_the_names_that_the_files_take_for_granted_are_containers(compose: Any) -> None:
     brokers = {broker.partition(":")[0] for broker in load("agent.yaml")["exporters"]["kafka"]["brokers"]}
-    assert brokers == {broker.partition(":")[0] for broker in load("gateway.yaml")["receivers"]["kafka"]["brokers"]}
+    for receiver in load("gateway.yaml")["receivers"].values():
+        assert brokers == {broker.partition(":")[0] for broker in receiver["brokers"]}
     cassandra = load("jaeger.yaml")["extensions"]["jaeger_storage"]["backends"]["lab"]["cassandra"]
     seeds = load("cassandra.yaml")["seed_provider"][0]["parameters"][0]["seeds"].split(", ")
     assert {*brokers, *cassandra["connection"]["servers"], *seeds} <= set(compose)
