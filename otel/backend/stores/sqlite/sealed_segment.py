@@ -97,7 +97,7 @@ class SealedSegment:
 def write_segment(segment: OpenSegment, connection: sqlite3.Connection) -> SealedSegment:
     """Write a segment as rows, inside the caller's transaction."""
     lowest, highest = min(segment.trace_keys), max(segment.trace_keys)
-    single = sorted(token for token, number in segment.single.items() if number != IN_SEVERAL)
+    single = sorted([token for token, number in segment.single.items() if number != IN_SEVERAL])
     several, shared = sorted(segment.several), sorted(segment.sets_with)
     token_filter = _filter(chain(single, several, shared))
     segment_id = connection.execute(

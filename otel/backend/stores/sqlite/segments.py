@@ -116,7 +116,10 @@ class OpenSegment:
         self.block_starts.append(len(self.set_ids))
 
     def add(self, trace_key: int, start: int, duration: int, shared: Shared, attributes: Sequence[bytes]) -> None:
-        """Index one span."""
+        """Index one span; one long loop on purpose, as most of what ingestion does is here.
+
+        An attribute that many spans have becomes common.
+        """
         common = tuple(map(self._common.get, attributes))
         set_key = (shared, common)
         set_id = self._set_ids.get(set_key)
@@ -132,13 +135,22 @@ class OpenSegment:
         if start > self.max_start:
             self.max_start = start
         index, rare_count = -1, common.count(None)
+        single, several, tokens = self.single, self.several, self._tokens
         while rare_count:
             rare_count -= 1
             index = common.index(None, index + 1)
             content = attributes[index]
-            token = self._tokens[content]
-            if self.single.setdefault(token, number) != number:
-                self._post_again(token, number, content)
+            token = tokens[content]
+            first = single.setdefault(token, number)
+            if first == IN_SEVERAL:
+                numbers = several[token]
+                if numbers[-1] != number:
+                    numbers.append(number)
+                if len(numbers) >= COMMON_SPANS:
+                    self._make_common(content, token)
+            elif first != number:
+                several[token] = [first, number]
+                single[token] = IN_SEVERAL
 
     def columns(self, _: sqlite3.Connection) -> Columns:
         """Return the columns up to the span added last."""
@@ -163,20 +175,10 @@ class OpenSegment:
         """Return block id and position of a span."""
         return place_in(self.first_block_id, self.block_starts, number)
 
-    def _post_again(self, token: int, number: int, content: bytes) -> None:
-        """Note one more span with a hash; an attribute that many have becomes common."""
-        first = self.single[token]
-        if first != IN_SEVERAL:
-            self.several[token] = [first, number]
-            self.single[token] = IN_SEVERAL
-            return
-        numbers = self.several[token]
-        if numbers[-1] != number:
-            numbers.append(number)
-        if len(numbers) >= COMMON_SPANS:
-            if len(self._common) >= MAX_COMMON:
-                self._common.clear()
-            self._common[content] = token
+    def _make_common(self, content: bytes, token: int) -> None:
+        if len(self._common) >= MAX_COMMON:
+            self._common.clear()
+        self._common[content] = token
 
     def _add_set(self, set_key: SetKey) -> int:
         (operation_id, status, resource_id, scope_id), common = set_key

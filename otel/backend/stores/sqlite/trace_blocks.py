@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from otel.backend.codec.varint import varint, varints_in
+from otel.backend.codec.varint import varints_in
 
 # Past so many bytes the numbers move to the table: the row is written again each time that its trace grows.
 MAX_BYTES_IN_ROW = 64
-
-
-def next_block(block_id: int, last_block_id: int) -> bytes:
-    """Return what a row has of one more block, given the one before; 0 where there is none."""
-    return varint(block_id - last_block_id)
 
 
 def read_blocks(body: bytes) -> list[int]:

@@ -10,11 +10,12 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from otel.backend.codec.varint import varint
 from otel.backend.ports import ServiceCount, TraceSummary
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.span_fields import spans_in
 from otel.backend.stores.sqlite.span_reader import SpanReader
-from otel.backend.stores.sqlite.trace_blocks import MAX_BYTES_IN_ROW, next_block, read_blocks
+from otel.backend.stores.sqlite.trace_blocks import MAX_BYTES_IN_ROW, read_blocks
 from otel.backend.stores.sqlite.trace_services import read_services, write_services
 
 # Spans whose identities are remembered over all traces: about 10 MiB.
@@ -84,7 +85,6 @@ class TraceState:
     def count(self, start: int, end: int, is_error: bool, service_id: int, root_operation_id: int | None) -> None:
         """Count one span in; the operation is None for a span with a parent."""
         self.span_count += 1
-        self.error_count += is_error
         if not start or not end:  # a time of 0 was never set, and would make the trace begin in 1970
             start, end = INT64_MAX, 0
         if start < self.min_start:
@@ -98,11 +98,13 @@ class TraceState:
         if counts is None:
             counts = self.services[service_id] = [0, 0]
         counts[0] += 1
-        counts[1] += is_error
+        if is_error:
+            counts[1] += 1
+            self.error_count += 1
 
     def note_block(self, block_id: int) -> None:
         """Note that a block has spans of it."""
-        self.blocks += next_block(block_id, self.last_block_id)
+        self.blocks += varint(block_id - self.last_block_id)
         self.last_block_id = block_id
 
     def row(self) -> tuple[object, ...]:
