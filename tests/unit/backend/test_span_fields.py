@@ -118,3 +118,11 @@ def test_a_value_written_twice_has_the_hash_of_the_last(tail: bytes) -> None:
     content = b"\x0a\x01k\x12" + bytes((len(value),)) + value
     pair = KeyValue.FromString(content)
     assert AttributeTokens()[content] == token_of(pair.key, pair.value)
+
+
+def test_texts_are_remembered_and_doubles_which_hardly_come_again_are_not() -> None:
+    tokens = AttributeTokens()
+    text = KeyValue(key="k", value=AnyValue(string_value="text")).SerializeToString()
+    double = KeyValue(key="k", value=AnyValue(double_value=2.5)).SerializeToString()
+    assert tokens[text] != tokens[double]
+    assert list(tokens) == [text]

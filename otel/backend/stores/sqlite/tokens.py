@@ -20,6 +20,8 @@ MAX_REMEMBERED = 50_000
 KEY_TAG, VALUE_TAG, STRING_VALUE_TAG, DOUBLE_VALUE_TAG = 0x0A, 0x12, 0x0A, 0x21
 DOUBLE = struct.Struct("<d")
 DOUBLE_VALUE_SIZE = 9
+# What stands before the eight bytes of a double that is the last of an attribute.
+DOUBLE_VALUE_HEAD = bytes((DOUBLE_VALUE_SIZE, DOUBLE_VALUE_TAG))
 # An empty key and an empty text.
 SHORTEST_PLAIN = 4
 # With its own tag and length the text still has a length of one byte.
@@ -77,6 +79,8 @@ class AttributeTokens(dict[bytes, int]):
         if token is None:
             pair = KeyValue.FromString(content)
             token = token_of(pair.key, pair.value)
+        elif content[-DOUBLE_VALUE_SIZE - 1 : -DOUBLE.size] == DOUBLE_VALUE_HEAD:
+            return token  # a double hardly comes again, and to remember it costs more than its hash
         if len(self) >= MAX_REMEMBERED:
             self.clear()
         self[content] = token
