@@ -55,11 +55,16 @@ class SpanReader:
     def frames(self, connection: sqlite3.Connection, trace_key: int) -> Iterator[Frame]:
         """Yield the spans of a trace in the order of arrival."""
         yield from self._older.frames(connection, trace_key)
-        row = connection.execute("SELECT trace_id, blocks FROM trace WHERE key = ?", (trace_key,)).fetchone()
-        if row is None:
+        rows = connection.execute(
+            "SELECT trace_id, blocks, block_id FROM trace LEFT JOIN trace_block ON trace_key = key WHERE key = ?"
+            " ORDER BY block_id",
+            (trace_key,),
+        ).fetchall()
+        if not rows:
             return
-        trace_id, blocks = row
-        for block_id in (*blocks_beside_row(connection, trace_key), *read_blocks(blocks)):
+        trace_id, blocks, _ = rows[0]
+        beside_row = [block_id for *_, block_id in rows if block_id is not None]
+        for block_id in (*beside_row, *read_blocks(blocks)):
             block = self.block(connection, block_id)
             if block is not None:
                 for resource_id, scope_id, body in block.spans_of(trace_key, trace_id):
