@@ -236,13 +236,27 @@ def test_the_names_that_the_files_take_for_granted_are_containers(compose: Any) 
     for receiver in load("gateway.yaml")["receivers"].values():
         assert brokers == {broker.partition(":")[0] for broker in receiver["brokers"]}
     cassandra = load("jaeger.yaml")["extensions"]["jaeger_storage"]["backends"]["lab"]["cassandra"]
+    servers = [server.partition(":")[0] for server in cassandra["connection"]["servers"]]
     seeds = load("cassandra.yaml")["seed_provider"][0]["parameters"][0]["seeds"].split(", ")
-    assert {*brokers, *cassandra["connection"]["servers"], *seeds} <= set(compose)
+    assert {*brokers, *servers, *seeds} <= set(compose)
     for index in ("1", "2", "3"):
         assert compose[f"kafka-{index}"]["environment"]["KAFKA_HOST"] == f"kafka-{index}"
         assert f"-Dcassandra.settings.listen_address=cassandra-{index}" in compose[f"cassandra-{index}"]["command"]
         assert compose[f"opensearch-{index}"]["environment"]["OPENSEARCH_HOST"] == f"opensearch-{index}"
         assert compose[f"opensearch-{index}"]["networks"]["default"]["aliases"] == [log_store_url().hostname]
+
+
+def test_cassandras_addresses_are_such_that_jaeger_takes_them() -> None:
+    """A bare name without a dot it refuses, as no URL."""
+    cassandra = load("jaeger.yaml")["extensions"]["jaeger_storage"]["backends"]["lab"]["cassandra"]
+    named = yaml.safe_load(environment_of("jaeger")["CASSANDRA_SERVERS"])
+    for server in (*cassandra["connection"]["servers"], *named):
+        assert ":" in server or "." in server
+
+
+def test_opensearch_starts_where_the_kernel_maps_few_areas() -> None:
+    """Many machines have a vm.max_map_count of 65,530, with which it starts only if it does not map its files."""
+    assert load("opensearch.yml")["node.store.allow_mmap"] is False
 
 
 @pytest.mark.skipif(not (shutil.which("docker-compose") or os.environ.get("CI")), reason="there is no docker-compose")
@@ -292,6 +306,12 @@ def test_every_pod_that_stays_says_when_it_is_ready_and_how_much_memory_it_may_t
     for container in (it for pod in staying for it in pod["containers"]):
         assert "readinessProbe" in container
         assert "memory" in container["resources"]["limits"]
+
+
+def environment_of(pod: str) -> dict[str, str]:
+    """What a pod's first container is told, by name."""
+    (container,) = [it["containers"][0] for it in pods() if it["containers"][0]["name"] == pod]
+    return {it["name"]: it.get("value", "") for it in container["env"]}
 
 
 def pods() -> list[Any]:
