@@ -259,6 +259,21 @@ def test_opensearch_starts_where_the_kernel_maps_few_areas() -> None:
     assert load("opensearch.yml")["node.store.allow_mmap"] is False
 
 
+def test_a_cassandra_node_starts_once_the_one_before_it_is_in_the_ring_and_jaeger_after_all(compose: Any) -> None:
+    for name, before in (("cassandra-2", "cassandra-1"), ("cassandra-3", "cassandra-2"), ("jaeger", "cassandra-3")):
+        assert compose[name]["depends_on"][before] == {"condition": "service_healthy"}
+
+
+def test_every_container_comes_back_and_all_with_a_shell_say_whether_they_are_healthy(compose: Any) -> None:
+    collectors = {name for name, it in compose.items() if "collector" in it.get("image", "")}
+    assert collectors == {"otel-collector", "agent-2", "gateway-1", "gateway-2"}
+    for name, container in compose.items():
+        is_first = name in SERVICES  # docker-compose.yml says it of these
+        once = name in ("kafka-topics", "opensearch-index")
+        assert is_first or container["restart"] == ("on-failure" if once else "unless-stopped"), name
+        assert "healthcheck" in container or once or name in collectors, name
+
+
 @pytest.mark.skipif(not (shutil.which("docker-compose") or os.environ.get("CI")), reason="there is no docker-compose")
 def test_docker_compose_accepts_the_overlay_and_each_container_reads_files_that_exist() -> None:
     read = subprocess.run(
