@@ -6,9 +6,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from otel.backend.errors import StoreRefusedError
-from otel.backend.ports import LogSearch, Retention
+from otel.backend.ports import CallCount, LogSearch, Retention
 from otel.backend.stores.sqlite import block_writer, database, sealed_segment
 from otel.backend.stores.sqlite.store import SqliteStore
 from tests.contract.measurements import number_point, resource_metrics, sum_metric
@@ -55,6 +56,20 @@ def test_a_file_of_the_version_before_metrics_opens_with_all_it_has_and_takes_me
     connection.close()
 
 
+def filled_traces(store: SqliteStore) -> list[TracesData | None]:
+    return [store.trace(trace_id(number)) for number in range(1, 12)]
+
+
+def opened_with(path: Path, traces: list[TracesData | None], calls: list[CallCount]) -> SqliteStore:
+    """Open a file of another version: what it was filled with is there as before, and is found."""
+    store = SqliteStore(path)
+    assert store.set_aside is None
+    assert filled_traces(store) == traces
+    assert store.calls(0, 2**62) == calls
+    assert found(store, attributes={"half": "3"}) == [7, 6]
+    return store
+
+
 @pytest.mark.usefixtures("small_segments")
 @pytest.mark.parametrize("indexed_traces", [0, 6, 11])
 def test_a_file_of_the_version_with_pieces_is_read_where_it_lies_and_goes_on_in_blocks(
@@ -62,16 +77,12 @@ def test_a_file_of_the_version_with_pieces_is_read_where_it_lies_and_goes_on_in_
 ) -> None:
     store = SqliteStore(path)
     filled(store, range(1, 12))
-    before = [store.trace(trace_id(number)) for number in range(1, 12)]
+    before = filled_traces(store)
     calls = store.calls(0, 2**62)
     store.close()
     as_version_2_left_it(path, indexed_traces)
     for _ in range(2):
-        store = SqliteStore(path)
-        assert store.set_aside is None
-        assert [store.trace(trace_id(number)) for number in range(1, 12)] == before
-        assert store.calls(0, 2**62) == calls
-        assert found(store, attributes={"half": "3"}) == [7, 6]
+        store = opened_with(path, before, calls)
         assert found(store, attributes={"n": "11"}) == [11]
         assert found(store, operation="child", limit=100) == list(range(11, 0, -1))
         # What was there is known, what is new joins it.
@@ -178,16 +189,12 @@ def test_a_file_whose_blocks_have_every_trace_id_and_buckets_whole_hashes_is_rea
         patched.setattr(sealed_segment, "_bucket", bucket_of_version_4)
         store = SqliteStore(path)
         filled(store, range(1, 12))
-        before = [store.trace(trace_id(number)) for number in range(1, 12)]
+        before = filled_traces(store)
         calls = store.calls(0, 2**62)
         store.close()
     as_version_4_left_it(path)
     for _ in range(2):
-        store = SqliteStore(path)
-        assert store.set_aside is None
-        assert [store.trace(trace_id(number)) for number in range(1, 12)] == before
-        assert store.calls(0, 2**62) == calls
-        assert found(store, attributes={"half": "3"}) == [7, 6]
+        store = opened_with(path, before, calls)
         filled(store, range(1, 12))
         assert store.statistics().span_count == 22
         store.close()

@@ -12,7 +12,7 @@ from otel.backend.ports import CallCount
 from otel.backend.stores.sqlite.log_rows import int64
 from otel.backend.stores.sqlite.span_fields import as_spans_field, spans_in
 from otel.backend.stores.sqlite.span_reader import SpanReader
-from otel.backend.stores.sqlite.trace_blocks import read_blocks
+from otel.backend.stores.sqlite.trace_blocks import all_blocks
 
 # About as many as the senders of a trace fill while its spans arrive.
 MAX_REMEMBERED_BLOCKS = 128
@@ -34,8 +34,7 @@ def calls_in(
     blocks: dict[int, dict[int, list[Identity]]] = {}
     for (key, in_row), places in groupby(rows, key=itemgetter(0, 1)):
         spans = list(_older(connection, key, reader))
-        beside_row = [block_id for *_, block_id in places if block_id is not None]
-        for block_id in (*beside_row, *read_blocks(in_row)):
+        for block_id in all_blocks((block_id for *_, block_id in places), in_row):
             spans += _remembered(connection, block_id, reader, blocks).get(key, ())
         services = {span_id: service for span_id, _, service in spans}
         for _, parent_id, service in spans:

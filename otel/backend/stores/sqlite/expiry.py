@@ -16,8 +16,7 @@ from otel.backend.stores.sqlite.metric_rows import SeriesTable, expire_points, n
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.older_pieces import OlderPieces
 from otel.backend.stores.sqlite.segment_list import InFile, SegmentList
-from otel.backend.stores.sqlite.span_reader import blocks_beside_row
-from otel.backend.stores.sqlite.trace_blocks import read_blocks
+from otel.backend.stores.sqlite.trace_blocks import all_blocks
 
 # One step drops at most so many traces, and so many logs that belong to none of them.
 TRACES_PER_STEP = 1_000
@@ -67,7 +66,8 @@ def expire_before(
     for key, trace_id, blocks, _ in rows:
         log_ids += [row[0] for row in connection.execute("SELECT id FROM log WHERE trace_id = ?", (trace_id,))]
         older.delete(connection, key)
-        block_ids += (*blocks_beside_row(connection, key), *read_blocks(blocks))
+        in_table = connection.execute("SELECT block_id FROM trace_block WHERE trace_key = ?", (key,))
+        block_ids += all_blocks((row[0] for row in in_table), blocks)
         connection.execute("DELETE FROM trace_block WHERE trace_key = ?", (key,))
         connection.execute("DELETE FROM trace WHERE key = ?", (key,))
     _drop_blocks(connection, max(block_ids, default=0))

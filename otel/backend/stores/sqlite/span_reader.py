@@ -14,7 +14,7 @@ from otel.backend.stores.sqlite.compression import Compression
 from otel.backend.stores.sqlite.names import Names
 from otel.backend.stores.sqlite.older_pieces import OlderPieces
 from otel.backend.stores.sqlite.span_fields import as_spans_field
-from otel.backend.stores.sqlite.trace_blocks import read_blocks
+from otel.backend.stores.sqlite.trace_blocks import all_blocks
 
 # The blocks that were read last are remembered for all threads, some 60 KiB each: no block ever changes.
 MAX_REMEMBERED_BLOCKS = 64
@@ -63,8 +63,7 @@ class SpanReader:
         if not rows:
             return
         trace_id, blocks, _ = rows[0]
-        beside_row = [block_id for *_, block_id in rows if block_id is not None]
-        for block_id in (*beside_row, *read_blocks(blocks)):
+        for block_id in all_blocks((block_id for *_, block_id in rows), blocks):
             block = self.block(connection, block_id)
             if block is not None:
                 for resource_id, scope_id, body in block.spans_of(trace_key, trace_id):
@@ -113,9 +112,3 @@ class SpanReader:
         if origin is not None:
             return origin.service
         return service_of(ResourceSpans.FromString(self.origin_body(connection, resource_id)).resource)
-
-
-def blocks_beside_row(connection: sqlite3.Connection, trace_key: int) -> list[int]:
-    """Return which blocks have spans of a trace and came before those in its row, in the order of arrival."""
-    rows = connection.execute("SELECT block_id FROM trace_block WHERE trace_key = ? ORDER BY block_id", (trace_key,))
-    return [row[0] for row in rows]
