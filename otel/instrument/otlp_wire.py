@@ -190,7 +190,7 @@ class Envelope:
         by_identity: dict[tuple[int, int], list[bytes]] = {}
         for number, record in enumerate(records, 1):
             if number % RECORDS_AT_ONCE == 0:
-                time.sleep(PAUSE_S)
+                time.sleep(PAUSE_S)  # calls go on meanwhile
             resource, scope = record.resource, record.instrumentation_scope
             group = by_identity.get((id(resource), id(scope)))
             if group is None:
