@@ -15,7 +15,7 @@ from clients.discovery.living import command_line_of
 from clients.discovery.stack_record import ProcessRecord
 from tests.e2e.lab_process import environment, living
 from tests.polling import eventually
-from tracelab.fork_server import ForkServer, loading_environment
+from tracelab.fork_server import ForkServer, client, loading_environment
 from tracelab.stack.child_process import Child
 
 Start = Callable[..., Child]
@@ -40,6 +40,16 @@ def _start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
     yield start
     for child in started:
         child.kill()
+
+
+@pytest.fixture
+def new_fork_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One that this test makes: the worker's may be of a test with another environment, for which all are spawned."""
+    servers: list[ForkServer] = []
+    monkeypatch.setattr(client, "_servers", servers)
+    yield
+    for server in servers:
+        server.close()
 
 
 def test_a_process_that_was_started_serves_under_its_own_name_in_a_session_of_its_own(start: Start) -> None:
@@ -87,6 +97,7 @@ def test_the_backend_too_is_started_so(start: Start) -> None:
 
 
 @FORKS
+@pytest.mark.usefixtures("new_fork_server")
 @pytest.mark.parametrize("start", ["fork"], indirect=True)
 def test_processes_are_forked_but_for_one_whose_environment_was_read_when_modules_were_loaded(start: Start) -> None:
     user, order = start("--port", "0"), start("--port", "0", module="services.order_service", LAB_API="sync")
