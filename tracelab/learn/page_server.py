@@ -111,8 +111,10 @@ class LessonPages:
 
 
 def serve_lessons(port: int, environ: Mapping[str, str], on_ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; `on_ready` gets the address. Ends a lesson that runs. Raises PortInUseError."""
-    listening = _listen(port)
+    """Serve until interrupted; `on_ready` gets the address. Ends a lesson that runs. Raises PortInUseError.
+
+    Who connects as soon as `on_ready` has the address is answered, once the pages are served.
+    """
     running: set[subprocess.Popen[str]] = set()
     lessons = {lesson.slug: lesson for lesson in all_lessons()}
     pages = LessonPages(lessons, lambda slug: run_in_process(slug, environ, running))
@@ -135,8 +137,9 @@ def serve_lessons(port: int, environ: Mapping[str, str], on_ready: Callable[[str
                 process.terminate()
             await super().shutdown(sockets)
 
-    on_ready(f"http://{HOST}:{listening.getsockname()[1]}/")
-    Server(config).run(sockets=[listening])
+    with _listen(port) as listening:
+        on_ready(f"http://{HOST}:{listening.getsockname()[1]}/")
+        Server(config).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:
@@ -144,6 +147,7 @@ def _listen(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
+        listening.listen()  # now, not when uvicorn gets to it: until then a browser would be refused
     except OSError as error:
         listening.close()
         raise PortInUseError(f"port {port} is in use") from error

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from tracelab.learn.all_lessons import Report
 from tracelab.learn.catalogue import lesson_named
-from tracelab.learn.page_server import LessonPages
+from tracelab.learn.page_server import LessonPages, PortInUseError, serve_lessons
 
 BASE = "http://127.0.0.1:8090"
 ORIGIN = {"origin": BASE}
@@ -106,3 +108,24 @@ async def test_a_second_click_waits_for_the_run_that_the_first_began(
     assert [answer.status_code for answer in answers] == [303, 303]
     assert {answer.headers["location"] for answer in answers} == {"/lessons/retry#seen"}
     assert lessons.run_count == 1
+
+
+def test_who_comes_as_soon_as_the_address_is_told_is_not_refused() -> None:
+    """The address is printed before uvicorn runs; a browser may be faster than it."""
+
+    class ConnectedError(Exception):
+        """Ends the serving where it would begin."""
+
+    def connect(address: str) -> None:
+        with socket.create_connection(("127.0.0.1", urlsplit(address).port or 0), timeout=10):
+            raise ConnectedError
+
+    with pytest.raises(ConnectedError):
+        serve_lessons(0, {}, connect)
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"port {port} is in use"):
+            serve_lessons(port, {}, lambda _: None)
