@@ -128,8 +128,13 @@ def _pool(url: str, schema: str, api: ApiName) -> AsyncConnectionPool[Connection
         "max_size": MOST_CONNECTIONS,
         "timeout": WAIT_S,
         "open": False,
-        # Every connection is told its schema by the server's own option, so that no statement has to.
-        "kwargs": {"row_factory": dict_row, "options": f"-c search_path={schema}", "application_name": schema},
+        "kwargs": {
+            "row_factory": dict_row,
+            # Every connection is told its schema by the server's own option, so that no statement has to.
+            "options": f"-c search_path={schema}",
+            "application_name": schema,
+            "client_encoding": "utf8",  # in a database of SQL_ASCII psycopg would give bytes for text
+        },
         "name": schema,
     }
     if api == "sync":

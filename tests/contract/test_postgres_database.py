@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from services.errors import StoreUnavailableError
+from services.options import ApiName
 from services.stores.ports import OrderDraft, UserDraft
 from services.stores.postgres import (
     ORDER_SCRIPTS,
@@ -79,6 +80,19 @@ async def test_a_statement_that_fails_says_its_sqlstate_and_nothing_that_was_sto
     assert span.status.status_code is StatusCode.ERROR
     assert (span.attributes or {})["error.type"] == "23505"
     assert "secret" not in texts_of((span,))
+
+
+@pytest.mark.parametrize("api", ["aio", "sync"])
+async def test_text_is_text_in_a_database_that_knows_no_encoding(postgres: PostgresServer, api: ApiName) -> None:
+    name = new_schema()
+    async with await psycopg.AsyncConnection.connect(postgres.url, autocommit=True) as connection:
+        await connection.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0".encode())
+    url = postgres.url.replace("/postgres?", f"/{name}?")
+    async with PostgresDatabase.opened(url, new_schema(), USER_SCRIPTS, api=api) as database:
+        store = PostgresUserStore(database)
+        created = (await store.create(UserDraft("Zoë", "zoe@example.org"))).record
+        assert await store.get(created.user_id) == created
+        assert (created.name, created.email) == ("Zoë", "zoe@example.org")
 
 
 async def test_processes_that_start_at_once_migrate_once(postgres: PostgresServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     engines = fetched(CACHE, ENVIRON)
     made = Cluster(engines, folder, ENVIRON)
     begun_s = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is asked to end ends its engines too
     with made.started():
         wait_until_agents_are_read(made)
         print(f"\nengines up after {time.monotonic() - begun_s:.0f} s: {', '.join(made.processes)}")
