@@ -22,8 +22,8 @@ SENDER_COUNT: Final = 4
 EXPORT_TIMEOUT_S: Final = 60.0
 MADE_AHEAD: Final = 64  # requests that are held in memory at once
 HOUR_NS: Final = 3600 * 1_000_000_000
-# At rest: no more than a fiftieth of a core, over a second. Processor time is told in steps of 10 ms, and an engine that
-# does nothing still gets one now and then.
+# At rest: no more than a fiftieth of a core, over a second. Processor time is told in steps of 10 ms, and an engine
+# that does nothing still gets one now and then.
 REST_STEP_S: Final = 1.0
 REST_SHARE: Final = 0.02
 REST_TIMEOUT_S: Final = 60.0
