@@ -17,7 +17,7 @@ Verdict = Literal["true", "wrong", "unknown", "not tried"]
 TIME_SLACK_S: Final = 0.05
 """How much a span may be off before it is said to be: timers, threads, and two clocks that tick alike."""
 HEARD_S: Final = 0.1
-"""A call that is cut earlier may be over before a busy server has heard of it."""
+"""A call that is cut earlier may be over before a busy server has heard of it, or of the cut."""
 HANDLER_REACHED: Final = "tracelab.rpc.handler_reached"
 RACE_RATIO: Final = 0.8
 """A server that was done in less of the time before the cut may not have noticed the cut."""
@@ -117,9 +117,13 @@ def _race(probed: Probed, span: Span) -> str:
         return ""
     if span.attributes.get(HANDLER_REACHED) is False and not status_code_name(span.attributes):
         return "its servicer was never reached, which is all that the server knows"
-    if probed.keeps_open or _length_s(span) >= probed.cut_s * RACE_RATIO:
+    if probed.keeps_open:
         return ""
-    return f"its server was done in {_length_s(span) * 1e3:.3g} ms, before the cut"
+    if _length_s(span) < probed.cut_s * RACE_RATIO:
+        return f"its server was done in {_length_s(span) * 1e3:.3g} ms, before the cut"
+    if probed.cut_s < HEARD_S and status_code_name(span.attributes) == "OK":
+        return f"its server was done in {_length_s(span) * 1e3:.3g} ms, and may not have heard of the cut"
+    return ""
 
 
 def _length_s(span: Span) -> float:

@@ -122,6 +122,17 @@ def test_a_server_that_was_done_before_the_cut_is_not_blamed() -> None:
     assert (finding.verdict, finding.note) == ("unknown", "its server was done in 20 ms, before the cut")
 
 
+def test_an_answer_that_crossed_an_early_cut_is_not_blamed() -> None:
+    early = probed(Ending.CANCEL, "CANCELLED", 0.02, 0.021)
+    finding = judge(early, trace(server("OK", ms=19)))
+
+    assert (finding.verdict, finding.note) == (
+        "unknown",
+        "its server was done in 19 ms, and may not have heard of the cut",
+    )
+    assert judge(early, trace(server("", ms=19))).verdict == "wrong"
+
+
 def test_a_call_that_was_cut_early_may_have_reached_nobody() -> None:
     early = probed(Ending.CANCEL, "CANCELLED", 0.01, 0.011)
     unreached = replace(server(""), attributes={"tracelab.rpc.handler_reached": False})
