@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.polling import eventually
 from tests.scale.engines import HERE, Engines
 from tests.scale.processes import EngineProcess, accepts
 
@@ -141,6 +142,15 @@ class Cluster:
         return {
             row["GROUP-INSTANCE-ID"]: row["CURRENT-ASSIGNMENT"] for row in self._described("--members", "--verbose")
         }
+
+    def wait_until_gateways_share(self) -> None:
+        """Wait until each gateway has partitions again: one that joins takes them from the others a moment later."""
+        eventually(
+            lambda: [read for read in self.partitions().values() if read != "-"], until=self._is_shared, within_s=60
+        )
+
+    def _is_shared(self, shares: list[str]) -> bool:
+        return len(shares) == len(self.all_of("gateway"))
 
     def _described(self, *words: str) -> list[dict[str, str]]:
         tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"

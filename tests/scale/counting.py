@@ -20,6 +20,7 @@ SLOW_S: Final = int(RULE["SLOW_MS"]) / 1_000
 READERS: Final = 4
 SETTLE_BOUND_S: Final = 120.0
 POLL_S: Final = 1.0
+REFUSED_BOUND_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +130,16 @@ def logs_by_ending(query: TraceQuery, calls: Sequence[Call]) -> dict[bool, int]:
 
 
 def _trace(query: TraceQuery, call: Call) -> Trace | None:
-    try:
-        return query.trace(call.trace_id.hex())
-    except QueryError:  # a store that is short of a node may refuse once
-        return query.trace(call.trace_id.hex())
+    """Ask until there is an answer: a store that is short of a node may refuse until it has missed it."""
+
+    def asked() -> list[Trace | None]:
+        try:
+            return [query.trace(call.trace_id.hex())]
+        except QueryError:
+            return []
+
+    (answer,) = eventually(asked, within_s=REFUSED_BOUND_S)
+    return answer
 
 
 def _has_hole(trace: Trace, call: Call) -> bool:

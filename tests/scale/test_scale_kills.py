@@ -55,6 +55,7 @@ def test_a_killed_gateway_costs_what_it_had_in_decision_and_a_replay_brings_it_b
     again = bench.after_a_replay(load, "replay-of-gateway")
     gateway.start()
     gateway.wait_until_ready()
+    bench.cluster.wait_until_gateways_share()
     told.counted("a gateway killed, after a replay from Kafka", *bench.traces_counted(load, again))
 
 
