@@ -119,10 +119,11 @@ def _race(probed: Probed, span: Span) -> str:
         return "its servicer was never reached, which is all that the server knows"
     if probed.keeps_open:
         return ""
+    done = f"its server was done in {_length_s(span) * 1e3:.3g} ms"
     if _length_s(span) < probed.cut_s * RACE_RATIO:
-        return f"its server was done in {_length_s(span) * 1e3:.3g} ms, before the cut"
+        return f"{done}, before the cut"
     if probed.cut_s < HEARD_S and status_code_name(span.attributes) == "OK":
-        return f"its server was done in {_length_s(span) * 1e3:.3g} ms, and may not have heard of the cut"
+        return f"{done}, and may not have heard of the cut"
     return ""
 
 
