@@ -6,16 +6,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
 from clients.discovery.living import command_line_of
-from clients.discovery.stack_record import ProcessRecord
-from tests.e2e.lab_process import environment, living
+from clients.discovery.stack_record import ProcessRecord, StackRecord
+from tests.e2e.lab_process import Lab, environment, living
 from tests.polling import eventually
-from tracelab.fork_server import ForkServer, client, loading_environment
+from tracelab.fork_server import ForkedProcess, ForkServer, client, loading_environment
 from tracelab.stack.child_process import Child
 
 Start = Callable[..., Child]
@@ -110,7 +111,7 @@ def test_processes_are_forked_but_for_one_whose_environment_was_read_when_module
 @pytest.mark.parametrize("start", ["fork"], indirect=True)
 def test_what_was_forked_ends_when_the_fork_server_does(tmp_path: Path, start: Start) -> None:
     environ = loading_environment(environment(tmp_path))
-    server = ForkServer(environ)
+    server = ForkServer.spawn(environ)
     ready_file = tmp_path / "ready"
     words = [sys.executable, "-P", "-m", "services.user_service", "--port", "0", "--until-stdin-ends"]
     process = server.start([*words, "--ready-file", str(ready_file)], environ, tmp_path / "stderr")
@@ -119,3 +120,60 @@ def test_what_was_forked_ends_when_the_fork_server_does(tmp_path: Path, start: S
     eventually(lambda: not living([process.pid]), within_s=20)
     assert not server.stands_for(environ)
     assert process.poll() == -signal.SIGKILL
+
+
+@pytest.fixture
+def forks(tmp_path: Path) -> Iterator[ForkServer]:
+    server = ForkServer.spawn(loading_environment(environment(tmp_path)))
+    yield server
+    server.close()
+
+
+@FORKS
+def test_each_of_several_threads_hears_of_the_end_that_it_waits_for(tmp_path: Path, forks: ForkServer) -> None:
+    environ = loading_environment(environment(tmp_path))
+
+    def start(name: str) -> ForkedProcess:
+        words = [
+            sys.executable,
+            "-P",
+            "-m",
+            "services.user_service",
+            "--port",
+            "0",
+            "--ready-file",
+            str(tmp_path / name),
+        ]
+        process = forks.start(words, environ, tmp_path / "stderr")
+        eventually((tmp_path / name).exists, within_s=30)
+        return process
+
+    first, second = start("first"), start("second")
+    with ThreadPoolExecutor() as threads:
+        waits = threads.submit(first.wait), threads.submit(second.wait)
+        second.kill()
+        assert waits[1].result(30) == -signal.SIGKILL
+        assert first.poll() is None
+        assert not waits[0].done()
+        first.send_signal(signal.SIGTERM)
+        assert waits[0].result(30) == 0
+
+
+@FORKS
+def test_a_fork_with_a_fork_server_of_its_own_forks_its_stack_which_ends_with_it(
+    tmp_path: Path, forks: ForkServer
+) -> None:
+    environ, printed = loading_environment(environment(tmp_path)), tmp_path / "stdout"
+
+    def is_whole(found: StackRecord | None) -> bool:
+        return found is not None and len(found.processes) == 4
+
+    words = [sys.executable, "-P", "-m", "clients.cli", "up", "--ports", "auto"]
+    process = forks.start(words, environ, tmp_path / "stderr", printed, has_fork_server=True)
+    record = eventually(Lab(tmp_path).record, until=is_whole, within_s=60)
+    assert record is not None
+    pids = [each.pid for each in record.processes]
+    (parent,) = {psutil.Process(pid).ppid() for pid in pids}
+    assert psutil.Process(parent).ppid() == process.pid
+    process.kill()
+    eventually(lambda: living([parent, *pids]) == [], within_s=20)

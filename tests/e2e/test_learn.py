@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from tests.e2e.lab_process import Lab, environment
 from tests.polling import eventually
+from tracelab.learn import lab as lesson_lab
 from tracelab.learn.catalogue import all_lessons
 from tracelab.learn.lesson import Lesson
 
@@ -263,3 +265,11 @@ def test_a_port_in_use_is_said_before_anything_starts(lab: Lab) -> None:
     assert done.returncode == 1
     assert f"port {port} is in use" in done.stderr
     assert "--port" in done.stderr
+
+
+async def test_a_lessons_server_that_does_not_start_is_named_with_its_last_words(tmp_path: Path) -> None:
+    made = lesson_lab.Lab(tmp_path, environment(tmp_path), lambda *_, **__: None)  # type: ignore[arg-type]
+    made._stack = SimpleNamespace(otlp_endpoint="http://127.0.0.1:1", stop=lambda: None)  # type: ignore[assignment]
+    with pytest.raises(lesson_lab.LessonError, match=r"server slow did not start: ModuleNotFoundError: .*'nowhere'$"):
+        await made.servicer("nowhere:Servicer", "user", name="slow")
+    await made.close()

@@ -65,7 +65,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "tracelab.learn": frozenset(
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "generated", "otel.viewer"}
         | {"tracelab.render"}
-        | {f"{_COMPARE}.measurement", f"{_COMPARE}.statistics", "tracelab.stack"}
+        | {f"{_COMPARE}.measurement", f"{_COMPARE}.statistics", "tracelab.fork_server", "tracelab.stack"}
         | _OTEL
     ),
     "tracelab.lessons": frozenset({"generated", "tracelab.learn", "tracelab.truth"}) | _OTEL,

@@ -1,6 +1,14 @@
 """Starts our processes from one that has loaded what they are made of."""
 
-from tracelab.fork_server.client import ForkedProcess, ForkServer, fork_server, fork_server_pid
+from tracelab.fork_server.client import ForkedProcess, ForkServer, can_fork, fork_server, fork_server_pid
 from tracelab.fork_server.loading import loading_environment, prepare_stack
 
-__all__ = ["ForkServer", "ForkedProcess", "fork_server", "fork_server_pid", "loading_environment", "prepare_stack"]
+__all__ = [
+    "ForkServer",
+    "ForkedProcess",
+    "can_fork",
+    "fork_server",
+    "fork_server_pid",
+    "loading_environment",
+    "prepare_stack",
+]

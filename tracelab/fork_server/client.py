@@ -18,14 +18,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, Protocol
 
 from clients.discovery.defaults import ADDRESS_VARIABLES, MODULES
 
 _MAIN: Final = Path(__file__).with_name("server.py")
+_STACK: Final = tuple(MODULES.values())
+_PACKAGES: Final = ("clients.", "otel.", "services.", "tracelab.")
 _MOST_TITLE_CHARS: Final = 4096
 """Room for the command lines of what is forked: a process can't have a longer one than it began with."""
 _LOST: Final = -signal.SIGKILL
@@ -73,25 +76,66 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-class ForkServer:
-    """The fork server of this process, from any thread; one waits for another's wait. Ends with us, or by `close`."""
+class ServerProcess(Protocol):
+    """The process of a fork server, as whoever asks it sees it."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    def wait(self) -> int:
+        """Wait for its end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedServer:
+    """A fork server that is a fork itself: by the descriptors of its pipes."""
+
+    pid: int
+    ask: int
+    answer: int
+
+    def wait(self) -> int:
+        """Wait for its end."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+class ForkServer:
+    """A fork server, for any thread. Ends with us, or by `close`.
+
+    `environ` is what its modules were loaded in; requests are written to `ask`, and what became of them is read from
+    `answer`.
+    """
+
+    def __init__(self, process: ServerProcess, ask: IO[bytes], answer: IO[bytes], environ: Mapping[str, str]) -> None:
+        self._process = process
+        self._ask = ask
+        self._answer = answer
         self._shared = _shared(environ)
-        self._lock = threading.Lock()
+        self._news = threading.Condition()
+        self._is_heard = False  # by one thread for all
         self._requests = 0
         self._pids: list[int] = []  # in the order of the requests
         self._codes: dict[int, int] = {}
         self._heard = b""
         self._is_lost = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_MAIN), *MODULES.values(), " " * _MOST_TITLE_CHARS],
+
+    @classmethod
+    def spawn(cls, environ: Mapping[str, str], modules: Sequence[str] = _STACK) -> ForkServer:
+        """Start one that has loaded these modules, or soon will have."""
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(_MAIN), *modules, " " * _MOST_TITLE_CHARS],
             env=dict(environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        return cls(process, process.stdin, process.stdout, environ)
 
     @property
     def pid(self) -> int:
@@ -107,58 +151,72 @@ class ForkServer:
         """Whether what it forks is what would be spawned in this environment."""
         return not self._is_lost and _shared(environ) == self._shared
 
-    def start(self, words: Sequence[str], environ: Mapping[str, str], stderr_file: Path) -> ForkedProcess:
-        """Start a process; does not wait for it."""
-        request = {"module": words[3], "words": list(words), "environ": dict(environ), "stderr": str(stderr_file)}
-        assert self._process.stdin is not None
-        with self._lock:
+    def start(
+        self,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        stderr_file: Path,
+        stdout_file: Path = Path(os.devnull),
+        *,
+        has_fork_server: bool = False,
+    ) -> ForkedProcess:
+        """Start a process; does not wait for it. With a fork server of its own, what it starts is forked, too."""
+        request = {
+            "module": words[3],
+            "words": list(words),
+            "environ": dict(environ),
+            "stdout": str(stdout_file),
+            "stderr": str(stderr_file),
+            "has_fork_server": has_fork_server,
+        }
+        with self._news:
             with suppress(BrokenPipeError):
-                self._process.stdin.write(json.dumps(request).encode() + b"\n")
-                self._process.stdin.flush()
+                self._ask.write(json.dumps(request).encode() + b"\n")
+                self._ask.flush()
             self._requests += 1
             return ForkedProcess(self, words, self._requests - 1)
 
     def pid_of(self, request: int) -> int:
         """Wait for the pid that a request came to; 0 where it came to none."""
-        with self._lock:
-            while len(self._pids) <= request and not self._is_lost:
-                self._hear(None)
-            return self._pids[request] if request < len(self._pids) else 0
+        return self._learnt(lambda: self._pids[request] if request < len(self._pids) else None, None) or 0
 
     def exit_code_of(self, request: int, timeout_s: float | None) -> int | None:
         """Wait, at most `timeout_s`, for the end of what a request came to; None where it still runs."""
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._lock:
-            while (code := self._code(request)) is None:
-                left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
-                if not self._hear(left_s) and left_s == 0.0:
-                    break
-        return code
+        code = self._learnt(lambda: self._codes.get(request), timeout_s)
+        return _LOST if code is None and self._is_lost else code
 
     def close(self) -> None:
         """End it, and with it what it started."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         with suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._ask.close()
         self._process.wait()
-        self._process.stdout.close()
+        self._answer.close()
         self._is_lost = True
 
-    def _code(self, request: int) -> int | None:
-        if request < len(self._pids):
-            return self._codes.get(request, _LOST if self._is_lost else None)
-        return _LOST if self._is_lost else None
+    def _learnt(self, known: Callable[[], int | None], timeout_s: float | None) -> int | None:
+        """Wait until something is known, or never will be. Of several threads one hears for all."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._news:
+            while (value := known()) is None and not self._is_lost:
+                left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
+                has_more = self._news.wait(left_s) if self._is_heard else self._hear(left_s)
+                if not has_more and left_s == 0.0:
+                    break
+        return value
 
     def _hear(self, timeout_s: float | None) -> bool:
-        """Take in what the server said meanwhile; False where that was nothing."""
-        if self._is_lost:
+        """Take in what the server says next; False where that is nothing. Others may ask and look meanwhile."""
+        self._is_heard = True
+        self._news.release()
+        try:
+            stream = self._answer.fileno()
+            piece = os.read(stream, 65536) if select.select([stream], [], [], timeout_s)[0] else None
+        finally:
+            self._news.acquire()
+            self._is_heard = False
+            self._news.notify_all()
+        if piece is None:
             return False
-        assert self._process.stdout is not None
-        stream = self._process.stdout.fileno()
-        if not select.select([stream], [], [], timeout_s)[0]:
-            return False
-        piece = os.read(stream, 65536)
         self._is_lost = not piece
         *lines, self._heard = (self._heard + piece).split(b"\n")
         for line in lines:
@@ -183,8 +241,13 @@ _serving: Final = threading.Lock()
 def prepare(environ: Mapping[str, str]) -> None:
     """Let the fork server load, in `environ`, what the processes will be made of, so that they need not wait for it."""
     with _serving:
-        if not _servers and _can_tell_ends():
-            _servers.append(ForkServer(environ))
+        if not _servers and can_fork():
+            _servers.append(ForkServer.spawn(environ))
+
+
+def adopt(server: ForkedServer, environ: Mapping[str, str]) -> None:
+    """Take this for the fork server of a process that was forked, before it starts anything or has threads."""
+    _servers.append(ForkServer(server, os.fdopen(server.ask, "wb"), os.fdopen(server.answer, "rb"), environ))
 
 
 def fork_server_pid() -> int | None:
@@ -194,14 +257,15 @@ def fork_server_pid() -> int | None:
 
 def fork_server(words: Sequence[str], environ: Mapping[str, str]) -> ForkServer | None:
     """Give the fork server that can start this process, the first time a new one; None where the process is spawned."""
-    if not (_is_ours(words) and _can_tell_ends()):
+    if not (_is_ours(words) and can_fork()):
         return None
     prepare(environ)
     return _servers[0] if _servers[0].stands_for(environ) else None
 
 
 @functools.cache
-def _can_tell_ends() -> bool:
+def can_fork() -> bool:
+    """Whether this system has what a fork server needs."""
     if sys.platform != "linux":
         return False
     try:
@@ -212,7 +276,7 @@ def _can_tell_ends() -> bool:
 
 
 def _is_ours(words: Sequence[str]) -> bool:
-    return list(words[:3]) == [sys.executable, "-P", "-m"] and words[3] in MODULES.values()
+    return list(words[:3]) == [sys.executable, "-P", "-m"] and words[3].startswith(_PACKAGES)
 
 
 @atexit.register  # so early that it runs after all that was registered to end what was started

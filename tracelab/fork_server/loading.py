@@ -16,7 +16,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 
 def loading_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Write what every process of the stack has in its environment when it loads its modules."""
-    paths = [str(_ROOT), *filter(None, [environ.get("PYTHONPATH")])]
+    paths = [str(_ROOT), *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
     made = {**environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUTF8": "1"}
     choose_verbosity(made)  # gRPC's core writes to stderr past every log setting
     return made

@@ -2,10 +2,11 @@
 
 Run as a script, with the modules to load as its words; the last word is long and blank, for titles to have room. A
 line of JSON on standard input is a request: `module`, its command line as `words`, its `environ`, the file for its
-standard error as `stderr`. On standard output stands what became of it: the pids in the order of the requests,
-`{"started": PID}`, and each end, `{"ended": PID, "code": CODE}`, a code below 0 being the signal. When standard input
-ends, this process does, and with it the standard input of what it forked. One thread; Linux alone has all that it needs
-(pidfd_open(2), since 5.3).
+standard error as `stderr`, that for its output as `stdout`, and whether it `has_fork_server`, which is a fork of this
+process too. On standard output stands what became of it: the pids in the order of the requests, `{"started": PID}`, and
+each end, `{"ended": PID, "code": CODE}`, a code below 0 being the signal. When standard input ends, this process does,
+and with it the standard input of what it forked. One thread; Linux alone has all that it needs (pidfd_open(2), since
+5.3).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 import setproctitle
+
+from tracelab.fork_server import client
 
 
 def main(modules: Sequence[str]) -> None:
@@ -74,18 +77,38 @@ class _Forks:
         """Be the process that was asked for, to its end."""
         os.setsid()
         words: list[str] = request["words"]
-        stderr = os.open(request["stderr"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for number, descriptor in enumerate((self._held_input, nowhere, stderr)):
+        asked = _fork_again((self._held_input, self._holds, *self._pids)) if request["has_fork_server"] else None
+        appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        streams = (self._held_input, *(os.open(request[name], appending, 0o644) for name in ("stdout", "stderr")))
+        for number, descriptor in enumerate(streams):
             os.dup2(descriptor, number)
-        for descriptor in (self._held_input, self._holds, nowhere, stderr, *self._pids):
+        for descriptor in (*streams, self._holds, *self._pids):
             os.close(descriptor)
         os.environ.clear()
         os.environ.update(request["environ"])
         setproctitle.setproctitle(" ".join(words))  # by which `ps` and the stack's record know it
         sys.argv = words[words.index(request["module"]) :]
+        if asked is not None:
+            client.adopt(asked, request["environ"])
         gc.enable()
         sys.exit(_runnable(request["module"]).main())
+
+
+def _fork_again(inherited: Sequence[int]) -> client.ForkedServer:
+    """Fork another fork server, which has loaded what this one has, without its descriptors."""
+    requests, ask = os.pipe()
+    answer, answers = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(requests)
+        os.close(answers)
+        return client.ForkedServer(pid, ask, answer)
+    os.dup2(requests, 0)
+    os.dup2(answers, 1)
+    for descriptor in (requests, ask, answer, answers, *inherited):
+        os.close(descriptor)
+    _Forks().serve()
+    sys.exit()
 
 
 def _runnable(module: str) -> Any:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+from clients.discovery.defaults import MODULES
 from clients.errors import LabError
 from clients.output import print_json
+from tracelab.fork_server import ForkedProcess, ForkServer, can_fork, loading_environment
 from tracelab.learn.catalogue import all_lessons
 from tracelab.learn.lesson import Lesson
 
 LESSON_BOUND_S: Final = 120.0
 SIDE_BY_SIDE: Final = 2
+LOADED: Final = (*MODULES.values(), "clients.cli", "tracelab.commands.learn", "tracelab.learn.servicer_process")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,45 +76,69 @@ def fail_unless_all_passed(reports: Sequence[Report]) -> None:
 
 def reports_of(lessons: Sequence[Lesson], environ: Mapping[str, str]) -> Iterator[Report]:
     """Run these lessons, two at a time, and give their reports in order. An interrupt ends those that run."""
-    running: set[subprocess.Popen[str]] = set()
+    processes = LessonProcesses(environ)
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)
     try:
-        yield from pool.map(lambda lesson: run_in_process(lesson.slug, environ, running), lessons)
+        yield from pool.map(lambda lesson: processes.run(lesson.slug), lessons)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in tuple(running):
-            process.terminate()
+        processes.terminate()
         pool.shutdown()
+        processes.close()
 
 
-def run_in_process(slug: str, environ: Mapping[str, str], running: set[subprocess.Popen[str]] | None = None) -> Report:
-    """Run one lesson as `lab learn SLUG --yes --json` does, bounded. It is in `running` meanwhile, to be terminated."""
-    command = [sys.executable, "-m", "clients.cli", "learn", slug, "--yes", "--json"]
-    process = subprocess.Popen(
-        command,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for us, who end it in order
-    )
-    if running is not None:
-        running.add(process)
-    try:
-        printed, complaint = process.communicate(timeout=LESSON_BOUND_S)
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        process.communicate()
-        return Report(slug, None, f"did not end in {LESSON_BOUND_S:.0f} s")
-    except BaseException:
-        process.terminate()
-        process.communicate()
-        raise
-    finally:
-        if running is not None:
-            running.discard(process)
-    try:
-        return Report(slug, json.loads(printed), complaint.strip())
-    except ValueError:
-        return Report(slug, None, complaint.strip() or f"exit status {process.returncode}")
+class LessonProcesses:
+    """Runs lessons as `lab learn SLUG --yes --json` does, from any thread.
+
+    Each is a process of its own. Where that can be done it is forked from one that has loaded what lessons and stacks
+    are made of, and so is what it starts: loading all that takes longer than many a lesson.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = loading_environment(environ)
+        self._forks = ForkServer.spawn(self._environ, LOADED) if can_fork() else None
+        self._running: set[subprocess.Popen[bytes] | ForkedProcess] = set()
+
+    def run(self, slug: str) -> Report:
+        """Run one lesson, bounded."""
+        words = [sys.executable, "-P", "-m", "clients.cli", "learn", slug, "--yes", "--json"]
+        with tempfile.TemporaryDirectory(prefix="lab-learn-") as folder:
+            stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
+            process = self._start(words, stdout, stderr)
+            self._running.add(process)
+            try:
+                status = process.wait(LESSON_BOUND_S)
+            except subprocess.TimeoutExpired:
+                return Report(slug, None, f"did not end in {LESSON_BOUND_S:.0f} s")
+            finally:
+                process.send_signal(signal.SIGTERM)  # nothing, if it has ended
+                process.wait()
+                self._running.discard(process)
+            complaint = stderr.read_text(encoding="utf-8", errors="replace").strip()
+            try:
+                return Report(slug, json.loads(stdout.read_bytes()), complaint)
+            except ValueError:
+                return Report(slug, None, complaint or f"exit status {status}")
+
+    def terminate(self) -> None:
+        """Ask the lessons that run to end."""
+        for process in tuple(self._running):
+            process.send_signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """End the process that lessons are forked from, once none runs."""
+        if self._forks is not None:
+            self._forks.close()
+
+    def _start(self, words: Sequence[str], stdout: Path, stderr: Path) -> subprocess.Popen[bytes] | ForkedProcess:
+        if self._forks is not None:
+            return self._forks.start(words, self._environ, stderr, stdout, has_fork_server=True)
+        with stdout.open("wb") as out, stderr.open("wb") as errors:
+            return subprocess.Popen(
+                words,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C is for us, who end it in order
+            )

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -27,8 +25,10 @@ from otel.analysis.model import LogRecord, Span, SpanKind, Trace
 from otel.analysis.tree import Forest, forest_of
 from otel.instrument import Telemetry
 from otel.query import TraceQuery
+from tracelab.fork_server import loading_environment
 from tracelab.learn.outcome import Exhibit
 from tracelab.stack import Stack, StackOptions
+from tracelab.stack.child_process import Child
 from tracelab.stack.log_files import count_log_lines
 
 START_BOUND_S = 60.0
@@ -58,12 +58,8 @@ class Servicer:
 
     name: str
     address: str
-    process: subprocess.Popen[bytes]
+    process: Child
     witness_file: Path
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal, such as SIGTERM to stop it gracefully or SIGKILL to end it."""
-        self.process.send_signal(number)
 
     def witness(self) -> list[dict[str, Any]]:
         """What the servicer wrote down, in order."""
@@ -92,7 +88,7 @@ class Lab:
         self._stack: Stack | None = None
         self._telemetry: Telemetry | None = None
         self._channels: list[grpc.aio.Channel] = []
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[Child] = []
         self._servicer_log_files: set[Path] = set()
         self._reader: TraceQuery | None = None
 
@@ -136,11 +132,8 @@ class Lab:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
-            try:
-                process.wait(STOP_BOUND_S)
-            except subprocess.TimeoutExpired:
+            if not process.wait(STOP_BOUND_S):
                 process.kill()
-                process.wait()
         if self._reader is not None:
             self._reader.close()
         if self._telemetry is not None:
@@ -279,6 +272,7 @@ class Lab:
         log_file = self._home / f"{name}.log"
         command = [
             sys.executable,
+            "-P",
             "-m",
             "tracelab.learn.servicer_process" if threads is None else "tracelab.learn.sync_servicer_process",
             reference,
@@ -296,39 +290,32 @@ class Lab:
             command += ["--max-concurrent-rpcs", str(max_concurrent_rpcs)]
         if threads is not None:
             command += ["--threads", str(threads)]
-        process = subprocess.Popen(  # noqa: ASYNC220  started at once, so that an interrupt finds it among ours
-            command,
-            env=self._servicer_environ(name, environ or {}),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        made = self._servicer_environ(name, environ or {})
+        errors = self._home / f"{name}.stderr"
+        process = Child.start(name, command, made, ready_file, errors, is_held=True, start_method="fork")
         self._processes.append(process)
         self._servicer_log_files.add(log_file)
-        address = await self._ready(process, ready_file, name)
-        return Servicer(name, address, process, witness_file)
+        return Servicer(name, await self._address(process), process, witness_file)
 
     def _servicer_environ(self, name: str, environ: Mapping[str, str]) -> dict[str, str]:
         return {
-            **self._environ,
+            **loading_environment(self._environ),
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.stack.otlp_endpoint,
             "OTEL_BSP_SCHEDULE_DELAY": "200",
             "OTEL_BLRP_SCHEDULE_DELAY": "200",
             "OTEL_RESOURCE_ATTRIBUTES": f"service.instance.id={name}",
-            "GRPC_VERBOSITY": "NONE",
             **environ,
         }
 
-    async def _ready(self, process: subprocess.Popen[bytes], ready_file: Path, name: str) -> str:
+    async def _address(self, process: Child) -> str:
+        """Wait until a server listens. Raises LessonError where it does not within a minute."""
         deadline_s = time.monotonic() + START_BOUND_S
-        while not ready_file.exists():
-            if process.poll() is not None or time.monotonic() > deadline_s:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                process.wait()
-                raise LessonError(f"the lesson's server {name} did not start (exit status {process.returncode})")
+        while not (addresses := process.addresses()):
+            if process.exit_code is not None or time.monotonic() > deadline_s:
+                why = process.complaint().splitlines()[-1:] or [f"exit status {process.exit_code}"]
+                raise LessonError(f"the lesson's server {process.name} did not start: {why[0]}")
             await asyncio.sleep(POLL_S)
-        address: str = json.loads(ready_file.read_text(encoding="utf-8"))["addresses"]["grpc"]
-        return address
+        return addresses["grpc"]
 
 
 def is_whole(trace: Trace, root_span_id: str, servers: int | None = None) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from otel.viewer.export import export_html
-from tracelab.learn.all_lessons import Report, run_in_process
+from tracelab.learn.all_lessons import LessonProcesses, Report
 from tracelab.learn.catalogue import all_lessons
 from tracelab.learn.html_page import SEEN, index_page, lesson_page
 from tracelab.learn.lesson import Lesson
@@ -115,31 +115,33 @@ def serve_lessons(port: int, environ: Mapping[str, str], on_ready: Callable[[str
 
     Who connects as soon as `on_ready` has the address is answered, once the pages are served.
     """
-    running: set[subprocess.Popen[str]] = set()
     lessons = {lesson.slug: lesson for lesson in all_lessons()}
-    pages = LessonPages(lessons, lambda slug: run_in_process(slug, environ, running))
-    config = uvicorn.Config(
-        pages.app(),
-        http="h11",  # it bounds what it keeps of a request
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=STOP_GRACE_S,
-    )
-
-    class Server(uvicorn.Server):
-        """Ends what runs first, so that the request which waits for it can end."""
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            for process in tuple(running):
-                process.terminate()
-            await super().shutdown(sockets)
-
-    with _listen(port) as listening:
+    with _listen(port) as listening, closing(LessonProcesses(environ)) as processes:
+        server = _Server(LessonPages(lessons, processes.run), processes)
         on_ready(f"http://{HOST}:{listening.getsockname()[1]}/")
-        Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends a lesson that runs first, so that the request which waits for it can end."""
+
+    def __init__(self, pages: LessonPages, processes: LessonProcesses) -> None:
+        self._processes = processes
+        config = uvicorn.Config(
+            pages.app(),
+            http="h11",  # it bounds what it keeps of a request
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=STOP_GRACE_S,
+        )
+        super().__init__(config)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._processes.terminate()
+        await super().shutdown(sockets)
 
 
 def _listen(port: int) -> socket.socket:

@@ -109,8 +109,8 @@ async def run(lab: Lab) -> Outcome:
         await lab.until(lambda: lab.stack.died() is not None, "the end of the service")
 
     async def stopped(server: Servicer) -> None:
-        server.signal(signal.SIGTERM)
-        await lab.until(lambda: server.process.poll() is not None, "the end of the server")
+        server.process.terminate()
+        await lab.until(lambda: server.process.exit_code is not None, "the end of the server")
 
     async def grown_old() -> None:
         await lab.until(lambda: client_ports(aging) > 1, "a new connection")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from clients.errors import LabError
 from otel.query import BackendUnreachableError, TraceQuery
 from tracelab.commands.status import status
 from tracelab.demo.target import found_as
+from tracelab.fork_server import loading_environment
 from tracelab.stack import StackError, StackOptions
 from tracelab.stack import command_lines as commands
 from tracelab.stack.errors import HostError
@@ -21,6 +23,7 @@ from tracelab.stack.start_plan import options_for, plan_start
 from tracelab.stack.view import processes_json
 
 PORTS = {"backend": {"otlp_grpc": 1, "otlp_http": 2, "query": 3}, "user": {"grpc": 4}, "order": {"grpc": 5}}
+ROOT = Path(__file__).resolve().parents[3]
 NOBODY = ReachableEndpoints(frozenset(), otlp=False, query=False)
 
 
@@ -236,3 +239,9 @@ def test_what_is_no_url_answers_nothing_and_is_shown_as_it_was_typed(url: str) -
 def test_a_host_with_a_control_character_answers_nothing() -> None:
     assert not probes.query_answers("http://a\x01b")
     assert probes.storage_error("http://a\x01b") == ""
+
+
+def test_what_modules_are_loaded_in_is_the_same_for_a_process_of_a_process() -> None:
+    once = loading_environment({"PYTHONPATH": os.pathsep.join(["/mine", str(ROOT)]), "LAB_HOME": "/h"})
+    assert once["PYTHONPATH"].split(os.pathsep) == [str(ROOT), "/mine"]
+    assert loading_environment(once) == once
