@@ -12,14 +12,20 @@ from tracelab.demo.proof import ARRIVAL_BOUND_S, Proof, ReadBack, await_proof
 
 WARM_UP_BOUND_S: Final = 60.0
 """A Collector that found nobody behind it waits some seconds, and longer each time, before it tries again."""
+RETRY_BOUND_S: Final = 20.0
+"""The SDK exports every 5 s, and a batch that nobody has taken holds up the next one for at most 10 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a trace is waited for, and how much longer where nothing at all has arrived yet; seconds."""
+    """How long a trace is waited for, in seconds.
+
+    `warm_up_s` more where nothing at all has arrived yet; `retry_s` more for services that ran before their backend.
+    """
 
     arrival_s: float = ARRIVAL_BOUND_S
     warm_up_s: float = WARM_UP_BOUND_S
+    retry_s: float = 0.0
 
 
 def await_delivery(
@@ -31,14 +37,19 @@ def await_delivery(
 ) -> tuple[Proof, ReadBack, float]:
     """Read the session back until its proof holds; give both, and how long was waited for it at most."""
     proof, found = await_proof(query, session_id, log_files, patience.arrival_s)
-    if found.traces or not patience.arrival_s or not is_warming_up(query):
+    if not proof.problems or not patience.arrival_s:
         return proof, found, patience.arrival_s
-    say(
-        f"no span of anybody has arrived at {query.query_url} yet: what passes them on may still be starting; "
-        f"waiting {patience.warm_up_s:g} s more at most"
-    )
-    proof, found = await_proof(query, session_id, log_files, patience.warm_up_s)
-    return proof, found, patience.arrival_s + patience.warm_up_s
+    if patience.retry_s:
+        more_s = patience.retry_s
+        why = "the services ran before this backend, and an exporter that found nobody tries again only after a while"
+    elif not found.traces and is_warming_up(query):
+        more_s = patience.warm_up_s
+        why = f"no span of anybody has arrived at {query.query_url} yet: what passes them on may still be starting"
+    else:
+        return proof, found, patience.arrival_s
+    say(f"{why}; waiting {more_s:g} s more at most")
+    proof, found = await_proof(query, session_id, log_files, more_s)
+    return proof, found, patience.arrival_s + more_s
 
 
 def is_warming_up(query: TraceQuery) -> bool:

@@ -73,7 +73,7 @@ def _run_on(
 ) -> int:
     from otel.query import TraceQuery
     from otel.tls.contexts import client_context
-    from tracelab.demo.delivery import Patience, await_delivery
+    from tracelab.demo.delivery import RETRY_BOUND_S, Patience, await_delivery
     from tracelab.demo.diagnosis import failed_hop, is_reachable
     from tracelab.demo.proof import ReadBack, prove
     from tracelab.demo.report import report_json
@@ -91,7 +91,9 @@ def _run_on(
         logs_url, token = environ.get("LAB_LOGS_URL") or None, environ.get("LAB_QUERY_TOKEN", "")
         tls = client_context(TlsFiles.from_environ(environ))
         with TraceQuery(target.query_url, logs_url, token=token, tls=tls) as query:
-            patience = Patience() if is_reachable(target.otlp_endpoint, target.query_url) else Patience(0.0)
+            patience = Patience(retry_s=RETRY_BOUND_S if target.has_older_services else 0.0)
+            if not is_reachable(target.otlp_endpoint, target.query_url):
+                patience = Patience(arrival_s=0.0)
             proof, found, within_s = await_delivery(query, run.session_id, target.log_files, note, patience)
         screen.stop_waiting()
         verdict = proof.verdict

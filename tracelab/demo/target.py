@@ -21,7 +21,7 @@ class DemoTarget:
     """Where the demo's calls and telemetry go.
 
     `pids` has the processes that we know of. `log_files` is None where a service's log can't be reached, `store` where
-    the backend is not ours.
+    the backend is not ours. `has_older_services`: some ran before their backend, which was started for the demo.
     """
 
     addresses: Mapping[str, str]
@@ -31,6 +31,7 @@ class DemoTarget:
     log_files: tuple[Path, ...] | None
     stack: Stack | None
     store: Path | None
+    has_older_services: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,10 @@ def _target_of(stack: Stack | None, endpoints: Endpoints | None, options: StackO
     files |= {name: process.log_file for name, process in started.items()}
     known = [files[name] for name in SERVICES if name in files and files[name].is_file()]
     log_files = (options.logs / CLIENT_LOG, *known) if len(known) == len(SERVICES) else None
-    return DemoTarget(addresses, otlp_endpoint, query_url, pids, log_files, stack, _store_of(stack, endpoints))
+    has_older_services = BACKEND in started and not started.keys() >= set(SERVICES)
+    return DemoTarget(
+        addresses, otlp_endpoint, query_url, pids, log_files, stack, _store_of(stack, endpoints), has_older_services
+    )
 
 
 def _store_of(stack: Stack | None, endpoints: Endpoints | None) -> Path | None:

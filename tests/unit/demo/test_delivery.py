@@ -62,6 +62,15 @@ def test_where_others_spans_have_arrived_the_way_is_open_and_it_does_not_wait_lo
     assert delivered(SlowJaeger(["user"])) == ([], 0.01)
 
 
+def test_services_that_ran_before_their_backend_are_waited_for_longer_and_it_says_why() -> None:
+    said, waited_s = delivered(SlowJaeger(["user"]), Patience(arrival_s=0.01, retry_s=0.01))
+    assert said == [
+        "the services ran before this backend, and an exporter that found nobody tries again only after a while; "
+        "waiting 0.01 s more at most"
+    ]
+    assert waited_s == 0.02
+
+
 def test_where_nobody_listens_it_does_not_wait_at_all() -> None:
     assert delivered(SlowJaeger(NOBODY), Patience(arrival_s=0.0)) == ([], 0.0)
 

@@ -44,7 +44,7 @@ def test_no_line_ends_in_a_space() -> None:
 
 def test_where_to_go_on_names_a_page_that_is_served() -> None:
     stream = io.StringIO()
-    target = DemoTarget({}, "http://h:1", "http://h:5", {}, None, None, None)
+    target = DemoTarget({}, "http://h:1", "http://h:5", {}, None, None, None, has_older_services=False)
     DemoReport(console_for(stream, {})).where_to_go_on("ab" * 16, target, stays=False)
     assert f"  page     http://h:5/trace/{'ab' * 16}\n" in stream.getvalue()
     assert "(`last` is the ranking, TopUsers, which came after it)" in stream.getvalue()
