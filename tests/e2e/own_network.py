@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Brings up the loopback device (SIOCSIFFLAGS, IFF_UP), says so, and keeps the namespace until its standard input ends.
+# Outgoing connections get ports below the usual ones: by default one of them may have 50052 just when order wants it.
 _KEEPER = """
-import fcntl, socket, struct, sys
+import contextlib, fcntl, pathlib, socket, struct, sys
+with contextlib.suppress(OSError): # where it cannot be written
+    pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("32768 49999")
 with socket.socket() as device:
     fcntl.ioctl(device, 0x8914, struct.pack("16sH14x", b"lo", 1))
 print("up", flush=True)

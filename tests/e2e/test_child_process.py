@@ -170,10 +170,12 @@ def test_a_fork_with_a_fork_server_of_its_own_forks_its_stack_which_ends_with_it
 
     words = [sys.executable, "-P", "-m", "clients.cli", "up", "--ports", "auto"]
     process = forks.start(words, environ, tmp_path / "stderr", printed, has_fork_server=True)
-    record = eventually(Lab(tmp_path).record, until=is_whole, within_s=60)
-    assert record is not None
-    pids = [each.pid for each in record.processes]
-    (parent,) = {psutil.Process(pid).ppid() for pid in pids}
-    assert psutil.Process(parent).ppid() == process.pid
-    process.kill()
+    try:
+        record = eventually(Lab(tmp_path).record, until=is_whole, within_s=60)
+        assert record is not None
+        pids = [each.pid for each in record.processes]
+        (parent,) = {psutil.Process(pid).ppid() for pid in pids}
+        assert psutil.Process(parent).ppid() == process.pid
+    finally:
+        process.kill()
     eventually(lambda: living([parent, *pids]) == [], within_s=20)
