@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from clients.discovery.stack_record import StackRecord, read_record
-from tests.e2e.warm_process import warm_process
+from tests.e2e.warm_process import run_module
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUND_S = 90.0
@@ -44,14 +44,14 @@ class Lab:
         return self.run_module("clients.cli", *words, **extra)
 
     def run_module(self, module: str, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
-        """Run one module to its end: a warm start where nothing else than its words is told."""
-        if not self.inside and not extra and hasattr(os, "fork"):
-            place = self.home.parent
-            return warm_process(ROOT).run([module, *words], place, environment(self.home), BOUND_S)
+        """Run one module to its end: as a fork of what is loaded already, where that makes no difference."""
+        made = environment(self.home, **extra)
+        if not self.inside:
+            return run_module([module, *words], self.home.parent, made, BOUND_S)
         return subprocess.run(
             [*self.inside, sys.executable, "-P", "-m", module, *words],
             cwd=self.home.parent,
-            env=environment(self.home, **extra),
+            env=made,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.warm_process import warm_process
+from tests.e2e.lab_process import environment
+from tests.e2e.warm_process import run_module
 from tests.polling import eventually
 from tracelab.compare.explanation.decomposition import typical_calls
 from tracelab.compare.results.saved_runs import read_run
@@ -35,7 +36,7 @@ def environ(home: Path) -> dict[str, str]:
 
 def lab_compare(home: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     if {"--from", "--saved", "--list"} & set(words):  # measures nothing: how the process starts is no part of it
-        done = warm_process(ROOT).run(["clients.cli", "compare", *words], ROOT, environ(home), 200)
+        done = run_module(["clients.cli", "compare", *words], ROOT, environment(home), 200)
     else:
         done = subprocess.run(
             command(*words), cwd=ROOT, env=environ(home), capture_output=True, text=True, timeout=200, check=False

@@ -157,6 +157,7 @@ class ForkServer:
         environ: Mapping[str, str],
         stderr_file: Path,
         stdout_file: Path = Path(os.devnull),
+        cwd: Path = Path(),
         *,
         has_fork_server: bool = False,
     ) -> ForkedProcess:
@@ -165,9 +166,11 @@ class ForkServer:
             "module": words[3],
             "words": list(words),
             "environ": dict(environ),
+            "cwd": str(cwd.absolute()),
             "stdout": str(stdout_file),
             "stderr": str(stderr_file),
             "has_fork_server": has_fork_server,
+            "loaded_in": self._shared,
         }
         with self._news:
             with suppress(BrokenPipeError):
