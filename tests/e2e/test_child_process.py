@@ -130,6 +130,21 @@ def forks(tmp_path: Path) -> Iterator[ForkServer]:
 
 
 @FORKS
+def test_what_is_not_held_outlives_the_fork_server(tmp_path: Path, forks: ForkServer) -> None:
+    environ, ready_file = loading_environment(environment(tmp_path)), tmp_path / "ready"
+    words = [sys.executable, "-P", "-m", "services.user_service", "--port", "0", "--until-stdin-ends"]
+    held = forks.start([*words, "--ready-file", str(tmp_path / "held")], environ, tmp_path / "stderr")
+    free = forks.start([*words[:-1], "--ready-file", str(ready_file)], environ, tmp_path / "stderr", is_held=False)
+    eventually(lambda: ready_file.exists() and (tmp_path / "held").exists(), within_s=30)
+    pids = held.pid, free.pid
+    try:
+        forks.close()
+        eventually(lambda: living(pids) == [pids[1]], within_s=20)
+    finally:
+        os.kill(pids[1], signal.SIGKILL)
+
+
+@FORKS
 def test_each_of_several_threads_hears_of_the_end_that_it_waits_for(tmp_path: Path, forks: ForkServer) -> None:
     environ = loading_environment(environment(tmp_path))
 

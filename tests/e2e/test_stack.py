@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from clients.discovery.stack_record import read_record
+from clients.discovery.stack_record import ProcessRecord, StackRecord, add_processes, read_record
 from tests.e2e.lab_process import Lab, environment, living
 from tests.polling import eventually
 from tracelab.fork_server import fork_server_pid
@@ -206,3 +209,20 @@ def test_a_graceful_stop_loses_no_span_and_no_log(tmp_path: Path) -> None:
     assert trace["orphanSpanIds"] == []
     assert trace["services"] == ["cli", "order", "user"]
     assert trace["logCount"] == len(written) > 0
+
+
+@pytest.mark.timeout(60)
+def test_who_has_ended_counts_as_stopped_though_nobody_waits_for_it(tmp_path: Path) -> None:
+    ready_file = tmp_path / "ready"
+    service = [sys.executable, "-P", "-m", "services.user_service", "--port", "0", "--ready-file", str(ready_file)]
+    start = "import subprocess, sys; subprocess.Popen(sys.argv[1:]); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", start, *service], env=environment(tmp_path), stdin=subprocess.PIPE
+    ) as like_a_container:
+        eventually(ready_file.exists, within_s=30)
+        pid = json.loads(ready_file.read_text())["pid"]
+        add_processes(tmp_path / "stack.json", StackRecord("", "", (ProcessRecord("user", pid, {}, ""),)))
+        stopped = stop_recorded(tmp_path / "stack.json", bound_s=1000.0)
+        assert [process.pid for process in stopped] == [pid]
+        assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        like_a_container.communicate()

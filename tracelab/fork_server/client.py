@@ -1,9 +1,9 @@
 """Processes of ours that share their start: a fork server has loaded what they are made of, and forks each in a moment.
 
 Loading costs a process 0.3 s of CPU and 50 MB, the same for each of the stack; here it is paid once. A process that was
-forked is as independent as one that was spawned: a session, an environment and files of its own, ended by signals. It
-ends with us, as its standard input says. Linux only: elsewhere, and for whatever the fork server does not stand for,
-processes are spawned.
+forked is as independent as one that was spawned: a session, an environment and files of its own, ended by signals. If
+held it ends with us, as its standard input says. Linux only: elsewhere, and for whatever the fork server does not stand
+for, processes are spawned.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _OF_ONE_PROCESS: Final = ("LAB_", "OTEL_BSP_", "OTEL_BLRP_", "OTEL_EXPORTER_", "
 class ForkedProcess:
     """A process that the fork server started: to its user what a `subprocess.Popen` is."""
 
-    stdin: Final = None  # it ends when we do, and not before
+    stdin: Final = None  # if held, it ends when we do, and not before
 
     def __init__(self, server: ForkServer, words: Sequence[str], request: int) -> None:
         self._server = server
@@ -159,9 +159,14 @@ class ForkServer:
         stdout_file: Path = Path(os.devnull),
         cwd: Path = Path(),
         *,
+        is_held: bool = True,
         has_fork_server: bool = False,
     ) -> ForkedProcess:
-        """Start a process; does not wait for it. With a fork server of its own, what it starts is forked, too."""
+        """Start a process; does not wait for it.
+
+        If held, its standard input ends with the fork server; otherwise it has none. With a fork server of its own,
+        what it starts is forked, too.
+        """
         request = {
             "module": words[3],
             "words": list(words),
@@ -169,6 +174,7 @@ class ForkServer:
             "cwd": str(cwd.absolute()),
             "stdout": str(stdout_file),
             "stderr": str(stderr_file),
+            "is_held": is_held,
             "has_fork_server": has_fork_server,
             "loaded_in": self._shared,
         }
@@ -251,6 +257,11 @@ def prepare(environ: Mapping[str, str]) -> None:
 def adopt(server: ForkedServer, environ: Mapping[str, str]) -> None:
     """Take this for the fork server of a process that was forked, before it starts anything or has threads."""
     _servers.append(ForkServer(server, os.fdopen(server.ask, "wb"), os.fdopen(server.answer, "rb"), environ))
+
+
+def has_fork_server() -> bool:
+    """Whether this process has a fork server that has loaded the stack's modules, or is at it."""
+    return bool(_servers)
 
 
 def fork_server_pid() -> int | None:

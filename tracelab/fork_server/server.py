@@ -2,11 +2,11 @@
 
 Run as a script, with the modules to load as its words; the last word is long and blank, for titles to have room. A
 line of JSON on standard input is a request: `module`, its command line as `words`, its `environ`, the folder `cwd` that
-it works in, the files `stdout` and `stderr`, and whether it `has_fork_server`, a fork of this process too that stands
-for what is `loaded_in` an environment. On standard output stands what became of it: the pids in the order of the
-requests, `{"started": PID}`, and each end, `{"ended": PID, "code": CODE}`, a code below 0 being the signal. When
-standard input ends, this process does, and with it the standard input of what it forked. One thread; Linux alone has
-all that it needs (pidfd_open(2), since 5.3).
+it works in, the files `stdout` and `stderr`, whether it `is_held`, so that its standard input ends with this process,
+and whether it `has_fork_server`, a fork of this process too that stands for what is `loaded_in` an environment. On
+standard output stands what became of it: the pids in the order of the requests, `{"started": PID}`, and each end,
+`{"ended": PID, "code": CODE}`, a code below 0 being the signal. This process ends when its standard input does. One
+thread; Linux alone has all that it needs (pidfd_open(2), since 5.3).
 
 No process here takes its interpreter apart at its end: that takes 50 ms for what the system frees in two.
 """
@@ -84,10 +84,11 @@ class _Forks:
         words: list[str] = request["words"]
         asked = _fork_again((self._held_input, self._holds, *self._pids)) if request["has_fork_server"] else None
         appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        streams = (self._held_input, *(os.open(request[name], appending, 0o644) for name in ("stdout", "stderr")))
-        for number, descriptor in enumerate(streams):
+        streams = [os.open(request[name], appending, 0o644) for name in ("stdout", "stderr")]
+        stdin = self._held_input if request["is_held"] else os.open(os.devnull, os.O_RDONLY)
+        for number, descriptor in enumerate((stdin, *streams)):
             os.dup2(descriptor, number)
-        for descriptor in (*streams, self._holds, *self._pids):
+        for descriptor in {stdin, *streams, self._held_input, self._holds, *self._pids}:
             os.close(descriptor)
         os.chdir(request["cwd"])
         os.environ.clear()

@@ -47,16 +47,17 @@ class Child:
     ) -> Child:
         """Start a process out of reach of the terminal's Ctrl-C, so that we decide when it stops.
 
-        If held, its standard input ends when we do, even by SIGKILL; a service or backend of ours is then forked if
-        asked for and where that can be done. `stdout_too`: what it prints is kept, too.
+        If held, its standard input ends when we do, even by SIGKILL. A process of ours is forked if asked for and where
+        that can be done. `stdout_too`: what it prints is kept, too.
         """
         ready_file.parent.mkdir(parents=True, exist_ok=True)
         ready_file.unlink(missing_ok=True)
         stderr_file.parent.mkdir(parents=True, exist_ok=True)
         with stderr_file.open("wb") as stderr:
-            may_fork = start_method == "fork" and is_held and not stdout_too
+            may_fork = start_method == "fork" and not stdout_too
             if may_fork and (server := fork_server(words, environ)):
-                return cls(name, server.start(words, environ, stderr_file), ready_file, stderr_file)
+                forked = server.start(words, environ, stderr_file, is_held=is_held)
+                return cls(name, forked, ready_file, stderr_file)
             process = subprocess.Popen(
                 words,
                 env=dict(environ),
@@ -127,8 +128,8 @@ class Child:
 
     def release(self) -> None:
         """Let a detached process go on without us; keeps Python from warning that it still runs."""
-        assert isinstance(self._process, subprocess.Popen)  # what is forked is held
-        self._process.returncode = 0
+        if isinstance(self._process, subprocess.Popen):
+            self._process.returncode = 0
         self._ready_file.unlink(missing_ok=True)
 
 

@@ -29,8 +29,8 @@ class StackOptions:
     `process_environ` adds variables to one process. `detached` processes outlive the one that started them.
     `record_file` is where the record goes (default: `stack.json` in `home`). `otlp_port` is the backend's of OTLP over
     gRPC, if others are told: 0 leaves it to `ports`.
-    `start_method`: several processes that are not detached are forked from one that has loaded their modules, where
-    that can be done. `spawn` is for whoever measures them: each process then has its memory for itself.
+    `start_method`: several processes are forked from one that has loaded their modules, where that can be done.
+    `spawn` is for whoever measures them: each process then has its memory for itself.
     `follows_tls_variables`: with `LAB_TLS_*` in the environment everything speaks TLS; without it these variables are
     kept from the processes.
     """

@@ -16,6 +16,7 @@ from typing import Final, Self
 from clients.discovery import probes
 from clients.discovery.defaults import BACKEND, DEFAULT_PORTS
 from clients.discovery.stack_record import ProcessRecord, StackRecord, add_processes, remove_processes
+from tracelab.fork_server import has_fork_server
 from tracelab.stack import command_lines as commands
 from tracelab.stack.child_process import PORT_IN_USE, Child
 from tracelab.stack.disk import SPACE_HINT, lack_of_space
@@ -191,7 +192,7 @@ class Stack:
                 ready_file,
                 commands.stderr_file(name, options),
                 is_held=not options.detached,
-                start_method=options.start_method if len(names) > 1 else "spawn",
+                start_method=options.start_method if len(names) > 1 or has_fork_server() else "spawn",
             )
 
     def _wait_until_healthy(self, on_healthy: Callable[[StackProcess], None]) -> None:

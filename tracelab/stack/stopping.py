@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -12,6 +14,8 @@ from clients.discovery.living import find_process, lives
 from clients.discovery.stack_record import ProcessRecord, read_record, remove_processes
 from tracelab.stack.child_process import ask_to_stop
 from tracelab.stack.stack import STOP_BOUND_S
+
+_POLL_S: Final = 0.01
 
 
 def stop_recorded(stack_file: Path, bound_s: float = STOP_BOUND_S) -> tuple[ProcessRecord, ...]:
@@ -30,7 +34,25 @@ def _stop(processes: Sequence[ProcessRecord], bound_s: float) -> None:
     found = [running for running in map(find_process, processes) if running is not None]
     for running in found:
         ask_to_stop(running.pid)
-    _, still_there = psutil.wait_procs(found, timeout=bound_s)
-    for running in still_there:
+    for running in _still_running(found, bound_s):
         running.kill()
-    psutil.wait_procs(still_there, timeout=bound_s)
+    _still_running(found, bound_s)
+
+
+def _still_running(processes: Sequence[psutil.Process], bound_s: float) -> list[psutil.Process]:
+    """Wait, at most `bound_s`, for their end; give those that go on.
+
+    Who has ended and was not waited for stays a zombie until its parent waits, which the first process of a container
+    may never do.
+    """
+    deadline_s = time.monotonic() + bound_s
+    while (running := [process for process in processes if _runs(process)]) and time.monotonic() < deadline_s:
+        time.sleep(_POLL_S)
+    return running
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
