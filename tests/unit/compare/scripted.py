@@ -14,6 +14,9 @@ from tracelab.compare.measurement.runs import Outcome
 from tracelab.compare.statistics.sample import Entry, Role, Sample
 
 T = TypeVar("T")
+KEPT = math.exp(-1 / 50)
+RENEWED = math.sqrt(1 - KEPT**2)
+"""How much of its state a machine keeps from call to call, and how much is new."""
 
 
 @dataclass
@@ -112,8 +115,7 @@ class World:
         """The next call's latency."""
         place = self.call_number / self.total_calls
         self.call_number += 1
-        keep = math.exp(-1 / 50)
-        self.level = keep * self.level + math.sqrt(1 - keep**2) * self.noise.gauss(0, 0.1)
+        self.level = KEPT * self.level + RENEWED * self.noise.gauss(0, 0.1)
         state = 1.0
         if self.kind in {"autocorrelated", "all"}:
             state *= math.exp(self.level)
