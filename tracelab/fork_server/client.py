@@ -157,12 +157,12 @@ class ForkServer:
         environ: Mapping[str, str],
         stderr_file: Path,
         stdout_file: Path = Path(os.devnull),
-        cwd: Path = Path(),
+        cwd: Path | None = None,
         *,
         is_held: bool = True,
         has_fork_server: bool = False,
     ) -> ForkedProcess:
-        """Start a process; does not wait for it.
+        """Start a process, in `cwd` or where the fork server is; does not wait for it.
 
         If held, its standard input ends with the fork server; otherwise it has none. With a fork server of its own,
         what it starts is forked, too.
@@ -171,7 +171,7 @@ class ForkServer:
             "module": words[3],
             "words": list(words),
             "environ": dict(environ),
-            "cwd": str(cwd.absolute()),
+            "cwd": str(cwd or ""),
             "stdout": str(stdout_file),
             "stderr": str(stderr_file),
             "is_held": is_held,

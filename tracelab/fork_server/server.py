@@ -1,12 +1,12 @@
 """The fork server's own process: loads the modules of our processes once, and forks a process for each request.
 
 Run as a script, with the modules to load as its words; the last word is long and blank, for titles to have room. A
-line of JSON on standard input is a request: `module`, its command line as `words`, its `environ`, the folder `cwd` that
-it works in, the files `stdout` and `stderr`, whether it `is_held`, so that its standard input ends with this process,
-and whether it `has_fork_server`, a fork of this process too that stands for what is `loaded_in` an environment. On
-standard output stands what became of it: the pids in the order of the requests, `{"started": PID}`, and each end,
-`{"ended": PID, "code": CODE}`, a code below 0 being the signal. This process ends when its standard input does. One
-thread; Linux alone has all that it needs (pidfd_open(2), since 5.3).
+line of JSON on standard input is a request: `module`, its command line as `words`, its `environ`, the folder `cwd` to
+work in if not in ours, the files `stdout` and `stderr`, whether it `is_held`, so that its standard input ends with this
+process, and whether it `has_fork_server`, a fork of this process too that stands for what is `loaded_in` an
+environment. On standard output stands what became of it: the pids in the order of the requests, `{"started": PID}`, and
+each end, `{"ended": PID, "code": CODE}`, a code below 0 being the signal. This process ends when its standard input
+does. One thread; Linux alone has all that it needs (pidfd_open(2), since 5.3).
 
 No process here takes its interpreter apart at its end: that takes 50 ms for what the system frees in two.
 """
@@ -90,7 +90,8 @@ class _Forks:
             os.dup2(descriptor, number)
         for descriptor in {stdin, *streams, self._held_input, self._holds, *self._pids}:
             os.close(descriptor)
-        os.chdir(request["cwd"])
+        if request["cwd"]:
+            os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environ"])
         setproctitle.setproctitle(" ".join(words))  # by which `ps` and the stack's record know it
@@ -127,6 +128,8 @@ def _run_to_its_end(main: Callable[[], Any]) -> NoReturn:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
     threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing ends its forks; there is no other name
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
