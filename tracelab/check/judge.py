@@ -120,7 +120,8 @@ def _race(probed: Probed, span: Span) -> str:
     if probed.keeps_open:
         return ""
     done = f"its server was done in {_length_s(span) * 1e3:.3g} ms"
-    if _length_s(span) < probed.cut_s * RACE_RATIO:
+    # Once an answer is here the server has begun, however late: it had at least what was left before the cut.
+    if _length_s(span) < (probed.cut_s - probed.first_answer_s) * RACE_RATIO:
         return f"{done}, before the cut"
     if probed.cut_s < HEARD_S and status_code_name(span.attributes) == "OK":
         return f"{done}, and may not have heard of the cut"

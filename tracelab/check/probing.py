@@ -49,8 +49,9 @@ class Asked:
 class Probed:
     """A call as its client saw it. `cut_s` is when it was cut short, None for a call that was left alone.
 
-    `duration_s` is the whole call's, `streamed_s` lies between its first and its last answer. `keeps_open` calls never
-    ended their stream of requests. A probe that was not made has a `skipped` sentence, and nothing else of worth.
+    `duration_s` is the whole call's, `streamed_s` lies between its first and its last answer, `first_answer_s` before
+    the first (0 where there was none). `keeps_open` calls never ended their stream of requests. A probe that was not
+    made has a `skipped` sentence, and nothing else of worth.
     """
 
     method: Method
@@ -64,6 +65,7 @@ class Probed:
     cut_s: float | None = None
     keeps_open: bool = False
     skipped: str = ""
+    first_answer_s: float = 0.0
 
 
 class Prober:
@@ -122,6 +124,7 @@ class Prober:
             times_s[-1] - times_s[0] if times_s else 0.0,
             cut_s,
             keeps_open,
+            first_answer_s=times_s[0] - begin_s if times_s else 0.0,
         )
 
     def _started(self, asked: Asked, timeout_s: float, *, keeps_open: bool) -> Any:

@@ -122,6 +122,14 @@ def test_a_server_that_was_done_before_the_cut_is_not_blamed() -> None:
     assert (finding.verdict, finding.note) == ("unknown", "its server was done in 20 ms, before the cut")
 
 
+@pytest.mark.parametrize(("first_answer_s", "verdict"), [(0.12, "wrong"), (0.0, "unknown")])
+def test_a_server_that_began_late_had_less_time_before_the_cut(first_answer_s: float, verdict: str) -> None:
+    call = Probed(STREAM, Ending.CANCEL, TRACE, "CANCELLED", "", 18, 0.31, 0.17, 0.3, first_answer_s=first_answer_s)
+    finding = judge(call, trace(replace(server("OK", ms=190), name="shop.Cart/Watch")))
+
+    assert finding.verdict == verdict
+
+
 def test_an_answer_that_crossed_an_early_cut_is_not_blamed() -> None:
     early = probed(Ending.CANCEL, "CANCELLED", 0.02, 0.021)
     finding = judge(early, trace(server("OK", ms=19)))
