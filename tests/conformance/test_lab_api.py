@@ -33,7 +33,7 @@ def logged(engine: Engine) -> tuple[int, int]:
             number=1 + index % 2,
             time=start + index * 1000,
             severity=9 + index,
-            attributes={"order_id": f"o-{number & 0xFFFF:x}-{index}"},
+            attributes={"order_id": f"o-n{number & 0xFFFF:x}-{index}"},
         )
         for index in range(5)
     ]
