@@ -231,9 +231,22 @@ async def test_a_name_that_is_no_file_of_the_page_is_not_found(store: GatedStore
         assert (await client.get(f"{backend.query_url}/static/{name}")).status_code == 404
 
 
+async def test_a_file_of_the_page_is_not_sent_again_to_who_has_it(store: GatedStore) -> None:
+    async with Backend(store, ANY_PORT) as backend, httpx.AsyncClient(base_url=backend.query_url) as client:
+        first = await client.get("/static/main.js")
+        etag = first.headers["etag"]
+        again = await client.get("/static/main.js", headers={"if-none-match": f'"older", {etag}'})
+        other = await client.get("/static/dom.js", headers={"if-none-match": etag})
+    assert first.headers["cache-control"] == "no-cache"
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert other.status_code == 200
+    assert other.headers["etag"] != etag
+
+
 async def test_a_jaeger_ui_bundle_is_served_with_what_this_backend_can_do(store: GatedStore, tmp_path: Path) -> None:
     (tmp_path / "static").mkdir()
     (tmp_path / "static" / "app.js").write_text("app()")
+    (tmp_path / "static" / "large.js").write_text("app()\n" * 100_000)
     (tmp_path / "index.html").write_text(
         "<script>const JAEGER_CONFIG = DEFAULT_CONFIG;\n JAEGER_VERSION = DEFAULT_VERSION;\n"
         "JAEGER_BACKEND_CAPABILITIES=DEFAULT_BACKEND_CAPABILITIES;\n"
@@ -243,6 +256,7 @@ async def test_a_jaeger_ui_bundle_is_served_with_what_this_backend_can_do(store:
     async with Backend(store, options) as backend, httpx.AsyncClient(base_url=backend.query_url) as client:
         page = await client.get("/trace/abc")
         script = await client.get("/static/app.js")
+        large = await client.get("/static/large.js")
         api = await client.get("/api/v3/services")
     assert "content-security-policy" not in page.headers
     assert (
@@ -252,6 +266,7 @@ async def test_a_jaeger_ui_bundle_is_served_with_what_this_backend_can_do(store:
     assert 'JAEGER_VERSION = {"gitCommit":"","gitVersion":"v2.20.0","buildDate":""};' in page.text
     assert "JAEGER_CONFIG = DEFAULT_CONFIG;" in page.text
     assert (script.text, api.status_code) == ("app()", 200)
+    assert large.text == "app()\n" * 100_000
 
 
 async def test_browsers_of_a_named_origin_may_send(store: GatedStore) -> None:
