@@ -41,7 +41,7 @@ ARROWS: dict[str, frozenset[str]] = {
         {"clients", "clients.discovery", "clients.errors", "clients.screen", "otel.analysis", "otel.query"}
         | {"otel.tls", "tracelab.fork_server", "tracelab.render", "tracelab.stack"}
     ),
-    "tracelab.truth": frozenset({"generated", "tracelab.stack"}) | _OTEL,
+    "tracelab.truth": frozenset({"generated", "tracelab.fork_server", "tracelab.stack"}) | _OTEL,
     f"{_COMPARE}.question": frozenset({"clients.errors", "generated", "tracelab.own"}),
     f"{_COMPARE}.statistics": frozenset({f"{_COMPARE}.question"}),
     f"{_COMPARE}.measurement": frozenset(

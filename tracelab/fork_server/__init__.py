@@ -9,10 +9,12 @@ from tracelab.fork_server.client import (
     has_fork_server,
 )
 from tracelab.fork_server.loading import loading_environment, prepare_stack
+from tracelab.fork_server.starter import ProcessStarter
 
 __all__ = [
     "ForkServer",
     "ForkedProcess",
+    "ProcessStarter",
     "can_fork",
     "fork_server",
     "fork_server_pid",

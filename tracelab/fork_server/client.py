@@ -35,8 +35,9 @@ _LOST: Final = -signal.SIGKILL
 """The exit code of what the fork server can tell nothing of any more: it ends with the fork server."""
 
 # What only the main() of a process reads. Whatever else may have been read when a module was loaded.
-_OF_ONE_PROCESS: Final = ("LAB_", "OTEL_BSP_", "OTEL_BLRP_", "OTEL_EXPORTER_", "OTEL_METRIC_EXPORT_", "OTEL_RESOURCE_",
-    "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER", "PYTEST_CURRENT_TEST")  # fmt: skip
+_OF_ONE_PROCESS: Final = ("LAB_", "OTEL_BSP_", "OTEL_BLRP_", "OTEL_EXPORTER_", "OTEL_LOGS_EXPORTER",
+    "OTEL_METRICS_EXPORTER", "OTEL_METRIC_EXPORT_", "OTEL_RESOURCE_", "OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER",
+    "OTEL_TRACES_SAMPLER", "PYTEST_CURRENT_TEST")  # fmt: skip
 
 
 class ForkedProcess:

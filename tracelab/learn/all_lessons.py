@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from typing import Any, Final
 from clients.discovery.defaults import MODULES
 from clients.errors import LabError
 from clients.output import print_json
-from tracelab.fork_server import ForkedProcess, ForkServer, can_fork, loading_environment
+from tracelab.fork_server import ForkedProcess, ProcessStarter
 from tracelab.learn.catalogue import all_lessons
 from tracelab.learn.lesson import Lesson
 
@@ -95,16 +94,15 @@ class LessonProcesses:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = loading_environment(environ)
-        self._forks = ForkServer.spawn(self._environ, LOADED) if can_fork() else None
+        self._starter = ProcessStarter(environ, LOADED)
         self._running: set[subprocess.Popen[bytes] | ForkedProcess] = set()
 
     def run(self, slug: str) -> Report:
         """Run one lesson, bounded."""
-        words = [sys.executable, "-P", "-m", "clients.cli", "learn", slug, "--yes", "--json"]
+        words = ["clients.cli", "learn", slug, "--yes", "--json"]
         with tempfile.TemporaryDirectory(prefix="lab-learn-") as folder:
             stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
-            process = self._start(words, stdout, stderr)
+            process = self._starter.start(words, stdout, stderr, has_fork_server=True)
             self._running.add(process)
             try:
                 status = process.wait(LESSON_BOUND_S)
@@ -127,18 +125,4 @@ class LessonProcesses:
 
     def close(self) -> None:
         """End the process that lessons are forked from, once none runs."""
-        if self._forks is not None:
-            self._forks.close()
-
-    def _start(self, words: Sequence[str], stdout: Path, stderr: Path) -> subprocess.Popen[bytes] | ForkedProcess:
-        if self._forks is not None:
-            return self._forks.start(words, self._environ, stderr, stdout, has_fork_server=True)
-        with stdout.open("wb") as out, stderr.open("wb") as errors:
-            return subprocess.Popen(
-                words,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=errors,
-                start_new_session=True,  # Ctrl-C is for us, who end it in order
-            )
+        self._starter.close()

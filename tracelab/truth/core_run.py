@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, Self
 
+from tracelab.fork_server import ProcessStarter
 from tracelab.truth.core_counts import CoreCounts, counts_from_json, is_counted
 from tracelab.truth.endings import Api, Ending, Kind
-from tracelab.truth.plan import TruthError
+from tracelab.truth.matrix_process import MatrixProcess
 
+COUNTING: Final = "tracelab.truth.counted_calls"
 COUNTED_BOUND_S: Final = 120.0
 # Calls that nothing traces, of a process that sends nothing: core is to be asked of plain gRPC.
 _SETTINGS: Final = {
@@ -22,7 +23,6 @@ _SETTINGS: Final = {
     "OTEL_TRACES_EXPORTER": "none",
     "OTEL_METRICS_EXPORTER": "none",
     "OTEL_LOGS_EXPORTER": "none",
-    "GRPC_VERBOSITY": "NONE",
 }
 
 
@@ -35,39 +35,28 @@ class CountedCalls:
     """The processes that make counted calls, started at once; a context that ends them. Only `counts` blocks."""
 
     def __init__(
-        self, environ: Mapping[str, str], endings: Mapping[Api, Sequence[Ending]], kinds: Sequence[Kind]
+        self, starter: ProcessStarter, folder: Path, endings: Mapping[Api, Sequence[Ending]], kinds: Sequence[Kind]
     ) -> None:
-        self._processes: dict[Api, subprocess.Popen[str]] = {}
+        self._processes: dict[Api, MatrixProcess] = {}
         for api, of_api in endings.items():
             names = [ending.name for ending in of_api if is_counted(ending)]
             if names and core_can_be_asked():
-                asked = {"api": api.value, "endings": names, "kinds": [kind.value for kind in kinds]}
-                self._processes[api] = subprocess.Popen(
-                    [sys.executable, "-m", "tracelab.truth.counted_calls", json.dumps(asked)],
-                    env={**environ, **_SETTINGS},
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
+                asked = json.dumps({"api": api.value, "endings": names, "kinds": [kind.value for kind in kinds]})
+                self._processes[api] = MatrixProcess(
+                    starter, [COUNTING, asked], folder / f"{api.value}-counted", _SETTINGS
                 )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes.values():
-            with suppress(ProcessLookupError):
-                process.kill()
-            process.communicate()
+        with ExitStack() as ending:
+            for process in self._processes.values():
+                ending.enter_context(process)
 
     def counts(self) -> dict[Api, dict[str, CoreCounts]]:
         """Wait for what core counted, by scenario; nothing where it was not asked. TruthError if a process fails."""
-        return {api: self._counts_of(process) for api, process in self._processes.items()}
-
-    def _counts_of(self, process: subprocess.Popen[str]) -> dict[str, CoreCounts]:
-        try:
-            printed, complaint = process.communicate(timeout=COUNTED_BOUND_S)
-        except subprocess.TimeoutExpired as error:
-            raise TruthError(f"the counted calls took longer than {COUNTED_BOUND_S:.0f} s") from error
-        if process.returncode != 0:
-            raise TruthError(f"the counted calls failed: {complaint.strip()[-2000:]}")
-        return counts_from_json(printed)
+        return {
+            api: counts_from_json(process.printed("the process of the counted calls", COUNTED_BOUND_S))
+            for api, process in self._processes.items()
+        }

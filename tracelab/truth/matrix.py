@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otel.analysis.model import SpanKind
 from otel.query import TraceQuery
+from tracelab.fork_server import ProcessStarter
 from tracelab.stack import Stack, StackOptions
 from tracelab.truth.catalogue import endings_of, scenarios
 from tracelab.truth.core_counts import CoreCounts
-from tracelab.truth.core_run import CountedCalls
+from tracelab.truth.core_run import COUNTING, CountedCalls
 from tracelab.truth.endings import ALL_KINDS, Api, Ending, Kind, Scenario, Server, SpanExpected
 from tracelab.truth.judge import Cell, Evidence, judge
+from tracelab.truth.matrix_process import MatrixProcess
 from tracelab.truth.open_spans import OpenSpan, read_open_spans
 from tracelab.truth.plan import TruthError
 from tracelab.truth.witness import CallRecord, ServicerEvent, call_records_from_json, read_servicer_events
@@ -33,6 +33,7 @@ CALLER = "caller"
 INSTRUMENTATIONS = ("corrected", "stock")
 SERVICERS = {Api.AIO: "tracelab.truth.servicer", Api.SYNC: "tracelab.truth.sync_servicer"}
 CALLERS = {Api.AIO: "tracelab.truth.caller", Api.SYNC: "tracelab.truth.sync_caller"}
+LOADED = (*SERVICERS.values(), *CALLERS.values(), COUNTING)
 OTHER_API = {Api.AIO: Api.SYNC, Api.SYNC: Api.AIO}
 
 
@@ -67,8 +68,9 @@ def run_matrix(
     """
     chosen = {api: endings_of(api) for api in Api} if endings is None else endings
     with ExitStack() as cleanup:
-        counted = cleanup.enter_context(CountedCalls(environ, chosen if asks_core else {}, kinds))
         home = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="truth-")))
+        starter = cleanup.enter_context(ProcessStarter({**environ, "GRPC_VERBOSITY": "NONE"}, LOADED))
+        counted = cleanup.enter_context(CountedCalls(starter, home, chosen if asks_core else {}, kinds))
         stack = cleanup.enter_context(
             Stack.start(StackOptions(ports="auto", home=home, only=("backend",)), environ=environ)
         )
@@ -78,7 +80,7 @@ def run_matrix(
         for api, of_api in chosen.items():
             with ExitStack() as processes:
                 callers = [
-                    _Instrumented(instrumentation, api, home, environ, stack, of_api, kinds, processes)
+                    _Instrumented(instrumentation, api, home, starter, stack, of_api, kinds, processes)
                     for instrumentation in instrumentations
                 ]
                 runs += [caller.result(core.get(api, {})) for caller in callers]
@@ -93,7 +95,7 @@ class _Instrumented:
         instrumentation: str,
         api: Api,
         home: Path,
-        environ: Mapping[str, str],
+        starter: ProcessStarter,
         stack: Stack,
         endings: Sequence[Ending],
         kinds: Sequence[Kind],
@@ -104,23 +106,22 @@ class _Instrumented:
         self._query = cleanup.enter_context(TraceQuery(stack.query_url))
         self._home = home / f"{api.value}-{instrumentation}"
         self._home.mkdir()
-        self._environ = {
-            **environ,
+        self._starter = starter
+        self._variables = {
             "LAB_INSTRUMENTATION": instrumentation,
             "OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp_endpoint,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "OTEL_BLRP_SCHEDULE_DELAY": "100",
-            "GRPC_VERBOSITY": "NONE",
         }
         self._wanted = [scenario for scenario in scenarios(tuple(endings), api) if scenario.kind in kinds]
         needed = {scenario.ending.server for scenario in self._wanted} - {Server.ABSENT}
         self._servers = {server: cleanup.enter_context(self._server(server)) for server in needed}
         plan = self._home / "plan.json"
         plan.write_text(json.dumps(self._plan(self._servers, endings, kinds)), encoding="utf-8")
-        self._caller = cleanup.enter_context(self._process(CALLERS[api], str(plan)))
+        self._caller = cleanup.enter_context(self._process(CALLER, CALLERS[api], str(plan)))
 
     def _plan(
-        self, servers: Mapping[Server, subprocess.Popen[str]], endings: Sequence[Ending], kinds: Sequence[Kind]
+        self, servers: Mapping[Server, MatrixProcess], endings: Sequence[Ending], kinds: Sequence[Kind]
     ) -> dict[str, object]:
         entries = {
             server.value: {
@@ -149,8 +150,7 @@ class _Instrumented:
     def _open_spans_file(self, process_name: str) -> Path:
         return self._home / f"{process_name}.open-spans"
 
-    @contextmanager
-    def _server(self, server: Server) -> Iterator[subprocess.Popen[str]]:
+    def _server(self, server: Server) -> MatrixProcess:
         files = {
             "--ready-file": self._ready_file(server),
             "--witness": self._witness_file(server),
@@ -162,30 +162,14 @@ class _Instrumented:
         if server is Server.BUSY:
             arguments += ["--threads", "1"]
         api = OTHER_API[self._api] if server is Server.OTHER_API else self._api
-        with self._process(SERVICERS[api], *arguments) as process:
-            yield process
+        return self._process(server.value, SERVICERS[api], *arguments)
 
-    @contextmanager
-    def _process(self, module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            env=self._environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            process.communicate()
+    def _process(self, name: str, *words: str) -> MatrixProcess:
+        return MatrixProcess(self._starter, words, self._home / name, self._variables)
 
     def result(self, core: Mapping[str, CoreCounts]) -> Run:
         """Wait for the caller, then for its spans, and collect the evidence, with what core counted by scenario."""
-        printed, complaint = self._caller.communicate(timeout=CALLER_BOUND_S)
-        if self._caller.returncode != 0:
-            raise TruthError(f"the {self._instrumentation} caller failed: {complaint.strip()[-2000:]}")
+        printed = self._caller.printed(f"the {self._instrumentation} caller", CALLER_BOUND_S)
         records = {record.scenario: record for record in call_records_from_json(printed)}
         open_spans = tuple(self._open_spans())
         events = self._events()
@@ -204,8 +188,7 @@ class _Instrumented:
         yield from read_open_spans(self._open_spans_file(CALLER))
         for server, process in self._servers.items():
             if server is not Server.FROZEN:
-                process.terminate()
-                process.wait(STOP_BOUND_S)
+                process.terminate(STOP_BOUND_S)
             yield from read_open_spans(self._open_spans_file(server.value))
 
     def _events(self) -> tuple[ServicerEvent, ...]:
@@ -231,12 +214,11 @@ class _Instrumented:
             time.sleep(POLL_S)
 
 
-def _ready_address(process: subprocess.Popen[str], ready_file: Path) -> str:
+def _ready_address(process: MatrixProcess, ready_file: Path) -> str:
     deadline_s = time.monotonic() + START_BOUND_S
     while not ready_file.exists():
-        if process.poll() is not None or time.monotonic() > deadline_s:
-            _, complaint = process.communicate()
-            raise TruthError(f"a server of the matrix did not start: {complaint.strip()[-2000:]}")
+        if process.has_ended or time.monotonic() > deadline_s:
+            raise TruthError(f"a server of the matrix did not start: {process.complaint}")
         time.sleep(POLL_S)
     address: str = json.loads(ready_file.read_text(encoding="utf-8"))["addresses"]["grpc"]
     return address

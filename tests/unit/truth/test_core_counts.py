@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.unit.truth.test_judge import RIGHT, evidence
+from tracelab.fork_server import ProcessStarter
 from tracelab.truth.catalogue import endings_of, scenarios
 from tracelab.truth.core_counts import CoreCounts, counted, counts_from_json, counts_to_json
-from tracelab.truth.core_run import CountedCalls, core_can_be_asked
+from tracelab.truth.core_run import COUNTING, CountedCalls, core_can_be_asked
 from tracelab.truth.endings import ALL_KINDS, Api, Kind, SpanExpected
 from tracelab.truth.judge import Evidence, judge
 from tracelab.truth.plan import TruthError
@@ -89,11 +91,12 @@ def test_a_cell_has_what_core_counted_on_its_side_and_the_same_verdict() -> None
 
 
 @pytest.mark.skipif(not core_can_be_asked(), reason="gRPC's core can be asked on Linux alone")
-def test_a_process_of_counted_calls_that_fails_is_told_with_what_it_printed() -> None:
+def test_a_process_of_counted_calls_that_fails_is_told_with_what_it_printed(tmp_path: Path) -> None:
     ending = next(ending for ending in endings_of(Api.AIO) if ending.name == "ok")
     broken = {"LAB_MESSAGE_EVENTS": "many"}
     with (
-        CountedCalls(broken, {Api.AIO: [ending]}, ALL_KINDS) as calls,
+        ProcessStarter(broken, [COUNTING]) as starter,
+        CountedCalls(starter, tmp_path, {Api.AIO: [ending]}, ALL_KINDS) as calls,
         pytest.raises(TruthError, match="LAB_MESSAGE_EVENTS: 'many'"),
     ):
         calls.counts()
