@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -87,6 +88,12 @@ def clean_context() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(scope="session")
+def scipy_stats() -> Any:
+    """SciPy's statistics, to compare ours with: loaded by who asks, since that takes each worker a second of CPU."""
+    return importlib.import_module("scipy.stats")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -88,7 +89,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 
 
 # Not for the whole session: playwright's event loop would be in the way of other folders' asynchronous tests.
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """The system's Chromium; where there is none the tests are skipped, in CI they fail."""
     path = next(filter(None, map(which, BROWSER_NAMES)), None)
@@ -103,9 +104,9 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture
-def open_page(browser: Browser, backend: Backend) -> Iterator[OpenPage]:
-    """Open a path of the backend's page; `theme` and `width` as wanted. Errors on the page fail the test."""
+@contextmanager
+def opened_pages(browser: Browser, backend: Backend) -> Iterator[OpenPage]:
+    """Yield what opens a path of the backend's page; `theme` and `width` as wanted. Errors on it fail at the end."""
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
@@ -134,6 +135,13 @@ def open_page(browser: Browser, backend: Backend) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert problems == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, backend: Backend) -> Iterator[OpenPage]:
+    """Open a path of the backend's page; `theme` and `width` as wanted. Errors on the page fail the test."""
+    with opened_pages(browser, backend) as open_:
+        yield open_
 
 
 @pytest.fixture

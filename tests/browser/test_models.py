@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import Backend, opened_pages
 
 Ask = Callable[[str], Any]
 TRACE = "5a1f0c3e9b7d42468ce013579bdf2468"
 
 
-@pytest.fixture
-def ask(open_page: OpenPage) -> Ask:
-    """Evaluate an expression that may use the exports of all modules without a document, as `m`."""
-    page: Page = open_page("/search")
+@pytest.fixture(scope="module")
+def ask(browser: Browser, backend: Backend) -> Iterator[Ask]:
+    """Evaluate an expression that may use the exports of all modules without a document, as `m`. They keep no state."""
     names = [
         "address",
         "format",
@@ -29,13 +28,11 @@ def ask(open_page: OpenPage) -> Ask:
         "logs_model",
     ]
     imports = ", ".join(f"import('/static/{name}.js')" for name in [*names, "service_color"])
-
-    def evaluate(expression: str) -> Any:
-        return page.evaluate(
+    with opened_pages(browser, backend) as open_page:
+        page = open_page("/search")
+        yield lambda expression: page.evaluate(
             f"async () => {{ const m = Object.assign({{}}, ...await Promise.all([{imports}])); return {expression}; }}"
         )
-
-    return evaluate
 
 
 def test_an_address_that_is_read_and_written_again_stays_the_same(ask: Ask) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import theilslopes
 
 from tracelab.chaos.slope import theil_sen
 
 values = st.lists(st.integers(0, 20).map(float), min_size=3, max_size=30)
 
 
-@given(values)
-def test_slope_and_interval_are_those_of_scipy_with_ties_and_without(y: list[float]) -> None:
+@given(y=values)
+def test_slope_and_interval_are_those_of_scipy_with_ties_and_without(y: list[float], scipy_stats: Any) -> None:
     x = [float(each) for each in range(len(y))]
-    slope, _, low, high = theilslopes(y, x, 0.95)
+    slope, _, low, high = scipy_stats.theilslopes(y, x, 0.95)
     found = theil_sen(x, y)
     assert (found.estimate, found.low, found.high) == pytest.approx((slope, low, high))
 

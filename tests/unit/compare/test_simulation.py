@@ -10,9 +10,9 @@ import random
 from collections.abc import Sequence
 from itertools import chain
 from statistics import NormalDist, median
+from typing import Any
 
 import pytest
-from scipy import stats
 
 from tests.unit.compare.scripted import ScriptedClock, ScriptedVariant, World
 from tracelab.compare.measurement.block_design import Measurement, ProtocolSettings, measure
@@ -65,11 +65,11 @@ def test_one_variant_after_the_other_gives_false_alarms_with_the_same_analysis(k
 
 
 @pytest.mark.parametrize("kind", ["drift", "all"])
-def test_no_textbook_test_repairs_one_variant_after_the_other(kind: str) -> None:
+def test_no_textbook_test_repairs_one_variant_after_the_other(kind: str, scipy_stats: Any) -> None:
     alarms = 0
     for number in range(REPETITIONS):
         below, above = measured(kind, f"{kind} {number}", "a then b")
-        alarms += stats.mannwhitneyu(list(chain(*below)), list(chain(*above))).pvalue < 0.05
+        alarms += scipy_stats.mannwhitneyu(list(chain(*below)), list(chain(*above))).pvalue < 0.05
     assert alarms / REPETITIONS > 0.5
 
 
@@ -85,7 +85,7 @@ def test_the_interval_of_p95_covers_its_true_ratio() -> None:
     assert missed_share("all", "random", ratio=1.3, quantile=P95) <= 0.09
 
 
-def test_pooling_covers_a_bimodal_variant_where_medians_of_blocks_do_not() -> None:
+def test_pooling_covers_a_bimodal_variant_where_medians_of_blocks_do_not(scipy_stats: Any) -> None:
     """40 % of B's calls take three times as long: small blocks' medians jump, the population's does not."""
     pooled = per_block = 0
     # The median of a mixture of 60 % at 1 and 40 % at 3 is where the faster mode has passed 5/6 of its calls.
@@ -99,7 +99,7 @@ def test_pooling_covers_a_bimodal_variant_where_medians_of_blocks_do_not() -> No
         ]
         pooled += interval(below, above).excludes(truth)
         logs = [_log_ratio(one, other) for one, other in zip(below, above, strict=True)]
-        low, high = stats.t.interval(0.95, len(logs) - 1, loc=sum(logs) / len(logs), scale=stats.sem(logs))
+        low, high = scipy_stats.t.interval(0.95, len(logs) - 1, loc=sum(logs) / len(logs), scale=scipy_stats.sem(logs))
         per_block += not low <= math.log(truth) <= high
     assert pooled / REPETITIONS <= 0.09
     assert per_block / REPETITIONS > 0.3

@@ -3,11 +3,11 @@ from __future__ import annotations
 import math
 import random
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from tracelab.compare.statistics.quantiles import (
     MEDIAN,
@@ -57,21 +57,23 @@ def test_a_quantile_is_one_of_the_calls() -> None:
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 8, 11])
 @pytest.mark.parametrize("share", [0.975, 1 - 0.05 / 6, 0.6])
-def test_t_is_exact_with_few_degrees_of_freedom(degrees: int, share: float) -> None:
-    assert t_quantile(share, degrees) == pytest.approx(stats.t.ppf(share, degrees), rel=1e-6)
+def test_t_is_exact_with_few_degrees_of_freedom(degrees: int, share: float, scipy_stats: Any) -> None:
+    assert t_quantile(share, degrees) == pytest.approx(scipy_stats.t.ppf(share, degrees), rel=1e-6)
 
 
 @pytest.mark.parametrize("degrees", [12, 19, 29, 59, 99])
 @pytest.mark.parametrize("share", [0.975, 1 - 0.05 / 4, 1 - 0.05 / 6])
-def test_t_by_cornish_fisher_is_right_to_a_thousandth(degrees: int, share: float) -> None:
-    assert t_quantile(share, degrees) == pytest.approx(stats.t.ppf(share, degrees), abs=1e-3)
+def test_t_by_cornish_fisher_is_right_to_a_thousandth(degrees: int, share: float, scipy_stats: Any) -> None:
+    assert t_quantile(share, degrees) == pytest.approx(scipy_stats.t.ppf(share, degrees), abs=1e-3)
 
 
-def test_the_widening_falls_towards_one_with_more_blocks() -> None:
+def test_the_widening_falls_towards_one_with_more_blocks(scipy_stats: Any) -> None:
     factors = [widening(0.05, blocks) for blocks in (8, 20, 30, 100, 10_000)]
     assert factors == sorted(factors, reverse=True)
     assert factors[-1] == pytest.approx(1.0, abs=1e-3)
-    assert factors[1] == pytest.approx(stats.t.ppf(0.975, 19) / stats.norm.ppf(0.975) * math.sqrt(20 / 19), rel=1e-4)
+    assert factors[1] == pytest.approx(
+        scipy_stats.t.ppf(0.975, 19) / scipy_stats.norm.ppf(0.975) * math.sqrt(20 / 19), rel=1e-4
+    )
 
 
 @given(st.lists(st.lists(st.integers(1, 10**9), max_size=6), min_size=1, max_size=8).filter(any), st.integers(0, 2**32))
@@ -115,9 +117,9 @@ def test_the_inverse_of_an_interval_swaps_its_limits() -> None:
     assert Interval(2.0, 1.6, 2.5, 0.05).inverse() == Interval(0.5, 0.4, 0.625, 0.05)
 
 
-def test_the_interval_of_restarts_is_students() -> None:
+def test_the_interval_of_restarts_is_students(scipy_stats: Any) -> None:
     logs = [0.01, 0.03, -0.02, 0.05, 0.02]
     interval = mean_interval_of_logs(logs, 0.05)
-    low, high = stats.t.interval(0.95, 4, loc=sum(logs) / 5, scale=stats.sem(logs))
+    low, high = scipy_stats.t.interval(0.95, 4, loc=sum(logs) / 5, scale=scipy_stats.sem(logs))
     assert math.log(interval.low) == pytest.approx(low)
     assert math.log(interval.high) == pytest.approx(high)
