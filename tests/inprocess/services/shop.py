@@ -96,7 +96,7 @@ async def open_shop(
     witness_folder: Path | None = None,
     api: Api = AIO,
 ) -> AsyncIterator[Shop]:
-    options = options or ServingOptions(grace_s=0.2)
+    options = options or ServingOptions(grace_s=0.0)
     settings = TelemetrySettings(service_name="shop", log_to_stdout=False, instrumentation=instrumentation)
     telemetry = in_memory_telemetry(settings)
     telemetry.take_over_logging()

@@ -54,7 +54,7 @@ async def code_of(stub: order_pb2_grpc.OrderServiceAsyncStub, kind: str) -> str:
 
 async def test_calls_past_the_bound_are_refused_at_once_and_those_in_hand_are_answered(shop: Shop) -> None:
     rooms = Rooms(shop.api)
-    options = ServingOptions(max_concurrent_calls=5, grace_s=0.2)
+    options = ServingOptions(max_concurrent_calls=5, grace_s=0.0)
     async with (
         served(acting_service(rooms.enter), options, shop.telemetry, shop.api) as server,
         grpc.aio.insecure_channel(server.address) as channel,
@@ -80,7 +80,7 @@ async def test_calls_past_the_bound_are_refused_at_once_and_those_in_hand_are_an
 
 async def test_a_client_with_the_retry_policy_comes_again_and_is_answered(shop: Shop) -> None:
     rooms = Rooms(shop.api)
-    options = ServingOptions(max_concurrent_calls=1, grace_s=0.2)
+    options = ServingOptions(max_concurrent_calls=1, grace_s=0.0)
     async with (
         served(acting_service(rooms.enter), options, shop.telemetry, shop.api) as server,
         serving.open_channel(shop.telemetry, server.address, options) as channel,
@@ -100,7 +100,7 @@ async def test_a_client_with_the_retry_policy_comes_again_and_is_answered(shop: 
 
 async def test_streams_that_the_service_sends_take_no_place(shop: Shop) -> None:
     rooms = Rooms(shop.api)
-    options = ServingOptions(max_concurrent_calls=1, grace_s=0.2)
+    options = ServingOptions(max_concurrent_calls=1, grace_s=0.0)
     async with (
         served(acting_service(rooms.enter), options, shop.telemetry, shop.api) as server,
         grpc.aio.insecure_channel(server.address) as channel,
@@ -116,7 +116,7 @@ async def test_streams_that_the_service_sends_take_no_place(shop: Shop) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_cancelled_call_gives_its_place_back(shop: Shop, kind: str) -> None:
     rooms = Rooms(shop.api)
-    options = ServingOptions(max_concurrent_calls=1, grace_s=0.2)
+    options = ServingOptions(max_concurrent_calls=1, grace_s=0.0)
     async with (
         served(acting_service(rooms.enter), options, shop.telemetry, shop.api) as server,
         grpc.aio.insecure_channel(server.address) as channel,

@@ -20,7 +20,7 @@ from services.serving import ServingOptions
 from tests.inprocess.services.shop import TIMEOUT_S, Shop, open_shop, refusal_of, refused
 from tests.polling import eventually_async
 
-ALLOWING = ServingOptions(grace_s=1.0, allow_faults=True)
+ALLOWING = ServingOptions(grace_s=0.0, allow_faults=True)
 
 
 NEEDS_ACTION = "UserService/GetUser: needs an action, one of delay=80ms, status=UNAVAILABLE, abort_after=3"
