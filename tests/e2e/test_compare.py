@@ -112,10 +112,10 @@ def test_a_gate_fails_only_on_what_is_certain(faulty: tuple[Path, dict[str, Any]
 
 
 def test_sequential_calls_grow_with_users_and_batch_calls_do_not(tmp_path: Path) -> None:
-    words = ["sequential", "batch", "--users", "2,8", "--max-seconds", "2", "--seed", "3"]
+    words = ["sequential", "batch", "--users", "2,30", "--max-seconds", "2", "--seed", "3"]
     done = lab_compare(tmp_path, *words, "--json")
     slopes = {one["variant"]: one for one in json.loads(done.stdout)["slopes"]}
-    assert slopes["sequential"]["calls"] == [2.0, 8.0]
+    assert slopes["sequential"]["calls"] == [2.0, 30.0]
     assert slopes["batch"]["calls"] == [1.0, 1.0]
     assert slopes["sequential"]["per_user_ns"] > slopes["batch"]["per_user_ns"]
 
