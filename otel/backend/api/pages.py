@@ -85,7 +85,7 @@ class Pages:
             return self._with_headers(FileResponse(file, media_type=media_type, headers=headers))
         content = file.read_bytes()
         headers["etag"] = etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        if etag in map(str.strip, request.headers.get("if-none-match", "").split(",")):
+        if etag in (tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")):
             return self._with_headers(Response(status_code=304, headers=headers))
         return self._with_headers(Response(content, media_type=media_type, headers=headers))
 

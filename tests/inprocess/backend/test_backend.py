@@ -235,7 +235,7 @@ async def test_a_file_of_the_page_is_not_sent_again_to_who_has_it(store: GatedSt
     async with Backend(store, ANY_PORT) as backend, httpx.AsyncClient(base_url=backend.query_url) as client:
         first = await client.get("/static/main.js")
         etag = first.headers["etag"]
-        again = await client.get("/static/main.js", headers={"if-none-match": f'"older", {etag}'})
+        again = await client.get("/static/main.js", headers={"if-none-match": f'"older", W/{etag}'})
         other = await client.get("/static/dom.js", headers={"if-none-match": etag})
     assert first.headers["cache-control"] == "no-cache"
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
