@@ -16,7 +16,7 @@ from clients.discovery.living import command_line_of
 from clients.discovery.stack_record import ProcessRecord, StackRecord
 from tests.e2e.lab_process import Lab, environment, living
 from tests.polling import eventually
-from tracelab.fork_server import ForkedProcess, ForkServer, client, loading_environment
+from tracelab.fork_server import ForkedProcess, ForkServer, ProcessStarter, client, loading_environment
 from tracelab.stack.child_process import Child
 
 Start = Callable[..., Child]
@@ -142,6 +142,17 @@ def test_what_is_not_held_outlives_the_fork_server(tmp_path: Path, forks: ForkSe
         eventually(lambda: living(pids) == [pids[1]], within_s=20)
     finally:
         os.kill(pids[1], signal.SIGKILL)
+
+
+@FORKS
+def test_what_reads_no_standard_input_is_killed_with_the_fork_server(tmp_path: Path) -> None:
+    words = ["services.user_service", "--port", "0", "--ready-file", str(tmp_path / "ready")]
+    with ProcessStarter(environment(tmp_path), ["services.user_service"]) as starter:
+        process = starter.start(words, tmp_path / "stdout", tmp_path / "stderr")
+        eventually((tmp_path / "ready").exists, within_s=30)
+        pid = process.pid
+        assert process.poll() is None
+    eventually(lambda: not living([pid]), within_s=20)
 
 
 @FORKS

@@ -161,12 +161,13 @@ class ForkServer:
         cwd: Path | None = None,
         *,
         is_held: bool = True,
+        is_killed: bool = False,
         has_fork_server: bool = False,
     ) -> ForkedProcess:
         """Start a process, in `cwd` or where the fork server is; does not wait for it.
 
-        If held, its standard input ends with the fork server; otherwise it has none. With a fork server of its own,
-        what it starts is forked, too.
+        If held, its standard input ends with the fork server; otherwise it has none. `is_killed`: it is killed then,
+        which suits what reads no standard input. With a fork server of its own, what it starts is forked, too.
         """
         request = {
             "module": words[3],
@@ -176,6 +177,7 @@ class ForkServer:
             "stdout": str(stdout_file),
             "stderr": str(stderr_file),
             "is_held": is_held,
+            "is_killed": is_killed,
             "has_fork_server": has_fork_server,
             "loaded_in": self._shared,
         }

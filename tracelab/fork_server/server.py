@@ -2,11 +2,12 @@
 
 Run as a script, with the modules to load as its words; the last word is long and blank, for titles to have room. A
 line of JSON on standard input is a request: `module`, its command line as `words`, its `environ`, the folder `cwd` to
-work in if not in ours, the files `stdout` and `stderr`, whether it `is_held`, so that its standard input ends with this
-process, and whether it `has_fork_server`, a fork of this process too that stands for what is `loaded_in` an
-environment. On standard output stands what became of it: the pids in the order of the requests, `{"started": PID}`, and
-each end, `{"ended": PID, "code": CODE}`, a code below 0 being the signal. This process ends when its standard input
-does. One thread; Linux alone has all that it needs (pidfd_open(2), since 5.3).
+work in if not in ours, the files `stdout` and `stderr`, whether it `is_held`, so that its standard input ends with
+this process, or even `is_killed` where this process ends before it, and whether it `has_fork_server`, a fork of this
+process too that stands for what is `loaded_in` an environment. On standard output stands what became of it: the pids
+in the order of the requests, `{"started": PID}`, and each end, `{"ended": PID, "code": CODE}`, a code below 0 being
+the signal. This process ends when its standard input does. One thread; Linux alone has all that it needs
+(pidfd_open(2), since 5.3).
 
 No process here takes its interpreter apart at its end: that takes 50 ms for what the system frees in two.
 """
@@ -19,6 +20,7 @@ import importlib
 import json
 import os
 import select
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -46,6 +48,7 @@ class _Forks:
 
     def __init__(self) -> None:
         self._pids: dict[int, int] = {}
+        self._killed: set[int] = set()  # those that may not outlive this process
         self._held_input, self._holds = os.pipe()  # nobody writes to it: it ends when this process does
         self._requested = b""
 
@@ -56,6 +59,8 @@ class _Forks:
                 if descriptor in self._pids:
                     self._say_end(descriptor)
                 elif not self._read_requests():
+                    for descriptor in self._killed:
+                        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
                     return
 
     def _read_requests(self) -> bool:
@@ -69,11 +74,15 @@ class _Forks:
         pid = os.fork()
         if pid == 0:
             self._become(request)
-        self._pids[os.pidfd_open(pid)] = pid
+        descriptor = os.pidfd_open(pid)
+        self._pids[descriptor] = pid
+        if request["is_killed"]:
+            self._killed.add(descriptor)
         _say({"started": pid})
 
     def _say_end(self, descriptor: int) -> None:
         pid = self._pids.pop(descriptor)
+        self._killed.discard(descriptor)
         os.close(descriptor)
         _, status = os.waitpid(pid, 0)
         _say({"ended": pid, "code": os.waitstatus_to_exitcode(status)})

@@ -15,8 +15,8 @@ from tracelab.fork_server.loading import loading_environment
 class ProcessStarter:
     """Starts `python -m MODULE …` in one environment, for any thread; a context that ends the fork server.
 
-    Where it forks, from a process that has loaded `modules`, what has not ended by then ends unwatched: whoever started
-    it ends it first.
+    Where it forks, from a process that has loaded `modules`, what has not ended by then is killed, and so it is where
+    this process is. What is spawned instead is to be ended by who started it.
     """
 
     def __init__(self, environ: Mapping[str, str], modules: Sequence[str]) -> None:
@@ -45,7 +45,9 @@ class ProcessStarter:
         command = [sys.executable, "-P", "-m", *words]
         environ = loading_environment({**self._environ, **(variables or {})})
         if self._forks is not None and self._forks.stands_for(environ):
-            return self._forks.start(command, environ, stderr_file, stdout_file, has_fork_server=has_fork_server)
+            return self._forks.start(
+                command, environ, stderr_file, stdout_file, is_killed=True, has_fork_server=has_fork_server
+            )
         with stdout_file.open("ab") as stdout, stderr_file.open("ab") as stderr:
             return subprocess.Popen(
                 command,
