@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -43,8 +44,10 @@ class MatrixProcess:
 
     @property
     def complaint(self) -> str:
-        """The end of what it wrote to standard error."""
-        return self._stderr.read_text(encoding="utf-8", errors="replace").strip()[-_COMPLAINT_CHARS:]
+        """The end of what it wrote to standard error; nothing where it never came to be."""
+        with suppress(FileNotFoundError):
+            return self._stderr.read_text(encoding="utf-8", errors="replace").strip()[-_COMPLAINT_CHARS:]
+        return ""
 
     def terminate(self, bound_s: float) -> None:
         """Ask it to end, and wait for that; nothing where it has ended."""
