@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,7 @@ class Shop:
     orders: order_pb2_grpc.OrderServiceAsyncStub
     reports: report_pb2_grpc.ReportServiceAsyncStub
     channels: dict[str, grpc.aio.Channel]
+    closing: AsyncExitStack
     witness_files: dict[str, Path] = field(default_factory=dict)
 
     async def user(self, name: str = "Alice") -> str:
@@ -57,8 +59,13 @@ class Shop:
         return (await self.orders.CreateOrder(request, timeout=TIMEOUT_S)).order
 
     async def stop(self, name: str) -> None:
-        """Stop a service at once."""
-        await done(self.api, stop_now(self.api, self.servers[name].server))
+        """Stop a service at once, and keep its port: to calls there some other test's server would answer."""
+        server = self.servers[name]
+        await done(self.api, stop_now(self.api, server.server))
+        kept = self.closing.enter_context(socket.socket())
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the connections that it had are still there
+        host, _, port = server.address.rpartition(":")
+        kept.bind((host, int(port)))
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Return the log lines of these events, oldest first."""
@@ -132,6 +139,7 @@ async def open_shop(
             order_pb2_grpc.OrderServiceStub(channels["order"]),
             report_pb2_grpc.ReportServiceStub(channels["report"]),
             channels,
+            closing,
             files,
         )
 
