@@ -32,9 +32,8 @@ def _start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
         ready_file = tmp_path / f"{len(started)}.ready"
         command = [sys.executable, "-P", "-m", module, *words, "--ready-file", str(ready_file), "--until-stdin-ends"]
         environ = loading_environment(environment(tmp_path, **variables))
-        child = Child.start(
-            module, command, environ, ready_file, tmp_path / "stderr", is_held=True, start_method=request.param
-        )
+        stderr_file = tmp_path / f"{len(started)}.stderr"  # each its own: a start empties it
+        child = Child.start(module, command, environ, ready_file, stderr_file, is_held=True, start_method=request.param)
         started.append(child)
         return child
 
