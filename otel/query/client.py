@@ -169,7 +169,7 @@ class TraceQuery:
                 if failure is not None:
                     raise failure
                 raise TraceNotCompleteError(trace_id, seen, within_s, self.query_url)
-            time.sleep(POLL_INTERVAL_S)
+            time.sleep(POLL_INTERVAL_S)  # Jaeger's API tells nobody of what arrives
 
     def close(self) -> None:
         """Close the connections."""
