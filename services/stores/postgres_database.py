@@ -1,8 +1,8 @@
 """One service's schema in a PostgreSQL database: a pool of connections, migrations, and a span for each statement.
 
-A database that restarts is found again: the pool drops broken connections, and a call that meets one meanwhile fails
-with StoreUnavailableError, which a client may repeat. Belongs to one event loop, or to
-the threads of the synchronous API.
+A database that restarts is found again, however long it was gone: the pool drops broken connections, and tries to
+connect for as long as a call waits. A call that waits in vain fails with StoreUnavailableError, which a client may
+repeat. Belongs to one event loop, or to the threads of the synchronous API.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ SCRIPTS: Final = Path(__file__).with_name("sql")
 MOST_CONNECTIONS: Final = 10
 WAIT_S: Final = 2.0  # for a free connection: shorter than a client's deadline, so that it hears UNAVAILABLE
 OPEN_WAIT_S: Final = 10.0
+# A pool left to itself waits twice as long before each attempt, and is as long in coming back as the outage was.
+RECONNECT_S: Final = 0.25
 DEFAULT_PORT: Final = 5432
 SHORTEST_SECRET_CHARS: Final = 3
 
@@ -127,6 +129,7 @@ def _pool(url: str, schema: str, api: ApiName) -> AsyncConnectionPool[Connection
         "min_size": 1,
         "max_size": MOST_CONNECTIONS,
         "timeout": WAIT_S,
+        "reconnect_timeout": RECONNECT_S,
         "open": False,
         "kwargs": {
             "row_factory": dict_row,
@@ -139,7 +142,15 @@ def _pool(url: str, schema: str, api: ApiName) -> AsyncConnectionPool[Connection
     }
     if api == "sync":
         return cast("AsyncConnectionPool[Connection]", ThreadPool(url, **options))
-    return AsyncConnectionPool(url, check=AsyncConnectionPool.check_connection, **options)
+    return AsyncConnectionPool(
+        url, check=AsyncConnectionPool.check_connection, reconnect_failed=_connect_for_who_waits, **options
+    )
+
+
+async def _connect_for_who_waits(pool: AsyncConnectionPool[Any]) -> None:
+    """Begin anew, at once, if a call waits; else the next call does, so that an idle service leaves an outage alone."""
+    if pool.get_stats()["requests_waiting"]:
+        await pool.check()  # makes a connection where there is none
 
 
 class Transaction:

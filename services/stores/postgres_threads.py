@@ -17,7 +17,7 @@ class ThreadPool:
 
     def __init__(self, url: str, **options: Any) -> None:
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
-            url, check=ConnectionPool.check_connection, **options
+            url, check=ConnectionPool.check_connection, reconnect_failed=_connect_for_who_waits, **options
         )
 
     async def open(self, *, wait: bool, timeout: float) -> None:
@@ -33,6 +33,12 @@ class ThreadPool:
         """Lend a connection; what was done with it is committed at the end, or taken back after an exception."""
         with self._pool.connection() as connection:
             yield ThreadConnection(connection)
+
+
+def _connect_for_who_waits(pool: ConnectionPool[Any]) -> None:
+    """As the function of that name in `postgres_database`."""
+    if pool.get_stats()["requests_waiting"]:
+        pool.check()
 
 
 class ThreadConnection:
