@@ -43,11 +43,11 @@ while time.monotonic() < end:
             pass
     except PoolTimeout:
         failed += 1
-print(f"psycopg {version('psycopg')}, psycopg-pool {version('psycopg-pool')}; reconnect_timeout is {pool.reconnect_timeout:.0f} s")
-print(f"in 10 s {failed} calls waited for a connection in vain; attempts to connect: {len(attempts)}, at",
-      ", ".join(f"{at - attempts[0]:.1f}" for at in attempts), "s")
+print(f"versions: psycopg {version('psycopg')}, psycopg-pool {version('psycopg-pool')}, its reconnect_timeout of {pool.reconnect_timeout:.0f} s")
+print("guess: an attempt for each call that finds the pool empty, or at least one every few seconds")
+seen = ", ".join(f"{at - attempts[0]:.1f}" for at in attempts)
+print(f"behavior: {failed} calls waited in vain in 10 s; attempts to connect: {len(attempts)}, at {seen} s")
 pool.close(timeout=1)
 raise SystemExit(not (failed >= 25 and len(attempts) <= 10))
 PY
 timeout 60 venv/bin/python main.py
-echo "A guess: an attempt for each call that finds the pool empty, or at least one every few seconds."
