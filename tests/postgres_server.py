@@ -52,6 +52,11 @@ class PostgresServer:
         """The URL of its one database."""
         return f"postgresql://{USER}@/postgres?host={self._folder}"
 
+    @property
+    def socket_file(self) -> Path:
+        """Where it listens."""
+        return self._folder / ".s.PGSQL.5432"
+
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         command = [str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self._folder), *OPTIONS]

@@ -136,6 +136,9 @@ def _pool(url: str, schema: str, api: ApiName) -> AsyncConnectionPool[Connection
             # Every connection is told its schema by the server's own option, so that no statement has to.
             "options": f"-c search_path={schema}",
             "application_name": schema,
+            # A host that is cut off says nothing: without these it is a matter of many minutes to find out.
+            "connect_timeout": int(WAIT_S),
+            "tcp_user_timeout": int(WAIT_S * 1_000),
             "client_encoding": "utf8",  # in a database of SQL_ASCII psycopg would give bytes for text
         },
         "name": schema,
