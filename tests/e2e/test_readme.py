@@ -101,9 +101,9 @@ def exit_code(words: list[str], folder: Path, environment: dict[str, str]) -> in
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, timeout=20).returncode
 
 
-def run_all(readme: str, folder: Path, inside: list[str], running: contextlib.ExitStack) -> Iterator[Ran]:
+def run_all(folder: Path, inside: list[str], running: contextlib.ExitStack) -> Iterator[Ran]:
     environment = {"PATH": f"{folder / '.venv' / 'bin'}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
-    for command in filter(is_run, commands(readme)):
+    for command in filter(is_run, commands(READMES[0])):
         words = [*inside, *shlex.split(command.removesuffix("&"))]
         if command.endswith("&"):
             service = subprocess.Popen(
@@ -126,7 +126,7 @@ def _ran(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
     folder = tmp_path_factory.mktemp("readme") / "grpc-trace-lab"
     copy_repository(folder)
     with own_network() as inside, contextlib.ExitStack() as running:
-        return list(run_all(READMES[0], folder, inside, running))
+        return list(run_all(folder, inside, running))
 
 
 def test_both_readmes_give_the_same_commands_in_the_same_order() -> None:
