@@ -49,15 +49,22 @@ def _answered_for(words: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough: what was asked for is done
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        _discard_output()
         return 0
     except Exception as error:  # the last place where a traceback can be kept from the person
         report = report_of(error, _crash_file())
-        with suppress(OSError):
+        try:
             sys.stdout.flush()
+        except OSError:
+            _discard_output()
         errors.print_report(report)
         return report.exit_code
+
+
+def _discard_output() -> None:
+    """Let go what could not be written: the interpreter would try it again at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ ORDERS: Final = (("Alice", 4000), ("Alice", 3500), ("Bob", 8000))
 """Who orders for how many minor units: two orders of 75.0 together, and one of 80.0."""
 
 CALL_TIMEOUT_S: Final = 10.0
+START_BOUND_S: Final = 5.0  # services that were started just before, as the README does, take a second or two
+POLL_S: Final = 0.1
 SESSION_KEY: Final = "session.id"
 
 
@@ -133,6 +136,7 @@ def main() -> int:
     try:
         endpoints = find_endpoints(os.environ)
         telemetry = client_telemetry("demo", os.environ, home, endpoints.otlp.address)
+        _await_services(endpoints.addresses)
         try:
             run = run_until_signal(
                 run_demo(telemetry, endpoints.addresses, lambda line: print(line, flush=True), endpoints.tls)
@@ -149,12 +153,25 @@ def main() -> int:
     return 0
 
 
+def _await_services(addresses: Mapping[str, str]) -> None:
+    """Give services time to start; of one that does not, the first call says so."""
+    from clients.discovery.probes import accepts_connections
+
+    deadline_s = time.monotonic() + START_BOUND_S
+    silent = [address for address in addresses.values() if not accepts_connections(address)]
+    if silent:
+        print(f"waiting up to {START_BOUND_S:g} s for services at {', '.join(silent)}", file=sys.stderr)
+    while silent and time.monotonic() < deadline_s:
+        time.sleep(POLL_S)
+        silent = [address for address in silent if not accepts_connections(address)]
+
+
 def _link(run: DemoRun, otlp_endpoint: str, query_url: str) -> str:
     """Say where the trace is, or why there is none."""
     from clients.discovery.probes import accepts_connections, address_of
 
     if not run.report_trace_id:
-        return "no trace: instrumentation is off (LAB_INSTRUMENTATION)"
+        return "no trace: instrumentation is off (LAB_INSTRUMENTATION, or OTEL_SDK_DISABLED)"
     if not run.is_sampled:
         return "no trace: the call was sampled out (OTEL_TRACES_SAMPLER)"
     if not accepts_connections(address_of(otlp_endpoint)):

@@ -14,7 +14,8 @@ _OURS: Final = ("clients.", "tracelab.", "otel.")
 _LIKENESS: Final = 0.6  # of two names without their dashes, by difflib's ratio
 _UNDECODED: Final = "surrogates not allowed"  # bytes of an argument that Python could not decode, to be sent or written
 _OUT_OF_RANGE: Final = "Value out of range: "  # protobuf, of a number that is too large for its field
-_USAGE_ERRORS: Final = frozenset({"SettingsError", "MalformedTraceIdError"})
+_PARSERS_WORDS: Final = "Value error, "  # Typer's, before what it says of a word that is none of several
+_USAGE_ERRORS: Final = frozenset({"SettingsError", "MalformedTokenError", "MalformedTraceIdError"})
 
 
 def report_of(error: BaseException, crash_file: Path) -> Report:
@@ -55,7 +56,7 @@ def _file_hint(error: OSError, home: Path) -> str:
     """What helps where a file below `home` could not be written."""
     is_below_home = error.filename and home in (Path(str(error.filename)), *Path(str(error.filename)).parents)
     if error.errno == errno.ENOSPC:
-        return f"free some space, or name another folder than {home} with LAB_HOME"
+        return f"free some space where the output goes, or name another folder than {home} with LAB_HOME"
     return f"name a folder that can be written with LAB_HOME, in place of {home}" if is_below_home else ""
 
 
@@ -72,7 +73,7 @@ def _usage_report(error: Any) -> Report:
     if kind == "MissingParameter" and parameter is not None:
         message = f"{_parameter_name(parameter)} is missing"
     elif kind == "BadParameter" and parameter is not None:
-        message = f"{_parameter_name(parameter)}: {_lower_first(given).rstrip('.')}"
+        message = f"{_parameter_name(parameter)}: {_lower_first(given.removeprefix(_PARSERS_WORDS)).rstrip('.')}"
     elif kind == "NoSuchOption":
         message = f"{error.option_name} is not an option of {command}"
         near = _nearest_option(error.option_name, error.possibilities or [])

@@ -18,6 +18,7 @@ from clients.discovery.endpoints import Endpoints, find_endpoints
 from clients.errors import LabError, WrongUsageError
 from clients.event_loop import run_until_signal
 from clients.output import note
+from clients.seconds import seconds
 from clients.service_stubs import ServiceStubs
 from clients.telemetry import client_telemetry
 from otel.tls.files import VARIABLES
@@ -41,7 +42,7 @@ KeyOption = Annotated[
 PlaintextOption = Annotated[bool, typer.Option("--plaintext", help="Speak no TLS, whatever LAB_TLS_CA says.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the response as JSON, with proto field names.")]
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="The deadline of the call.")
+    float, typer.Option("--timeout", metavar="SECONDS", parser=seconds(0.001), help="The deadline of the call.")
 ]
 RequestIdOption = Annotated[
     str | None, typer.Option("--request-id", metavar="UUID", help="Makes a repeat safe; a new one by default.")

@@ -5,19 +5,24 @@ A place that the environment names wins, then one of a process in `stack.json` t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from clients.discovery import probes
 from clients.discovery.defaults import ADDRESS_VARIABLES, BACKEND, DEFAULT_PORTS, LOOPBACK, SERVICES
 from clients.discovery.home import home_of
 from clients.discovery.stack_record import ProcessRecord, StackRecord, read_record
+from clients.errors import WrongUsageError
 from otel.tls.files import NO_TLS, TlsFiles
 
 Source = Literal["environment", "stack", "usual port"]
+
+MOST_PORT: Final = 65_535
+_PORT: Final = re.compile(r":([0-9]+)/?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class ReachableEndpoints:
 
 
 def find_endpoints(environ: Mapping[str, str], home: Path | None = None) -> Endpoints:
-    """Find out where things are expected. Reads `stack.json`; asks nobody."""
+    """Find out where things are expected. Reads `stack.json`, asks nobody. WrongUsageError for a port past all."""
     home = home or home_of(environ)
     everything = read_record(home / "stack.json")
     record = _living(everything)
@@ -116,10 +121,17 @@ def _recorded(record: StackRecord | None, name: str) -> ProcessRecord | None:
     return record.process(name) if record else None
 
 
+def _named_endpoint(place: str, variable: str) -> Endpoint:
+    port = _PORT.search(place)
+    if port and int(port[1]) > MOST_PORT:  # gRPC would take what is left of it in 16 bits
+        raise WrongUsageError(f"{variable}: {port[1]} is no port", f"ports end at {MOST_PORT}")
+    return Endpoint(place, "environment", variable)
+
+
 def _service_endpoint(name: str, environ: Mapping[str, str], record: StackRecord | None) -> Endpoint:
     named = environ.get(ADDRESS_VARIABLES[name], "")
     if named:
-        return Endpoint(named, "environment", ADDRESS_VARIABLES[name])
+        return _named_endpoint(named, ADDRESS_VARIABLES[name])
     process = _recorded(record, name)
     if process:
         return Endpoint(process.addresses["grpc"], "stack")
@@ -129,7 +141,7 @@ def _service_endpoint(name: str, environ: Mapping[str, str], record: StackRecord
 def _otlp_endpoint(environ: Mapping[str, str], record: StackRecord | None) -> Endpoint:
     for variable in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
         if environ.get(variable):
-            return Endpoint(environ[variable], "environment", variable)
+            return _named_endpoint(environ[variable], variable)
     backend = _recorded(record, BACKEND)
     if backend:
         return Endpoint(f"{backend.scheme}://{backend.addresses['otlp_grpc']}", "stack")
@@ -140,7 +152,7 @@ def _otlp_endpoint(environ: Mapping[str, str], record: StackRecord | None) -> En
 def _query_endpoint(environ: Mapping[str, str], record: StackRecord | None) -> Endpoint:
     named = environ.get("LAB_QUERY_URL", "").rstrip("/")
     if named:
-        return Endpoint(named, "environment", "LAB_QUERY_URL")
+        return _named_endpoint(named, "LAB_QUERY_URL")
     backend = _recorded(record, BACKEND)
     if backend:
         return Endpoint(f"{backend.scheme}://{backend.addresses['query']}", "stack")

@@ -64,7 +64,10 @@ def read_record(path: Path) -> StackRecord | None:
     except PermissionError as error:
         raise LabError(f"{path} may not be read", "LAB_HOME names another folder of what runs leave") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(f"{path} cannot be read ({type(error).__name__})", f"remove {path}") from error
+        raise LabError(
+            f"{path} cannot be read ({type(error).__name__})",
+            f"remove {path}; processes that it named go on, and are yours to end: `ps` shows them",
+        ) from error
 
 
 def write_record(path: Path, record: StackRecord) -> None:

@@ -17,8 +17,9 @@ class DurationScale:
     decimals: int
 
     def number(self, duration_ns: float) -> str:
-        """Print a duration without its unit."""
-        return f"{duration_ns / _NS_PER[self.unit]:.{self.decimals}f}"
+        """Print a duration without its unit, rounded half up as `total` and the page do."""
+        unit_ns = _NS_PER[self.unit]
+        return _decimal(int((2 * duration_ns * 10**self.decimals + unit_ns) // (2 * unit_ns)), self.decimals)
 
     def text(self, duration_ns: float) -> str:
         """Print a duration with its unit."""

@@ -2,6 +2,7 @@
 
 from otel.query.client import TraceQuery as TraceQuery
 from otel.query.errors import BackendUnreachableError as BackendUnreachableError
+from otel.query.errors import MalformedTokenError as MalformedTokenError
 from otel.query.errors import MalformedTraceIdError as MalformedTraceIdError
 from otel.query.errors import NoLogStoreError as NoLogStoreError
 from otel.query.errors import NoMetricStoreError as NoMetricStoreError

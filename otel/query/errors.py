@@ -36,6 +36,13 @@ class MalformedTraceIdError(QueryError):
         super().__init__(f"trace id {trace_id!r} is not 1 to 32 hex digits", "./lab traces lists those that exist")
 
 
+class MalformedTokenError(QueryError):
+    """The token is none that any backend takes; a mistake of the caller."""
+
+    def __init__(self) -> None:
+        super().__init__("LAB_QUERY_TOKEN holds more than letters, digits and -._~+/=, and no token does")
+
+
 class NoLogStoreError(QueryError):
     """The backend keeps no logs, and the question can't be answered from the events of one trace."""
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from otel.query.errors import BackendUnreachableError, QueryRefusedError, UnreadableAnswerError
+from otel.query.errors import BackendUnreachableError, MalformedTokenError, QueryRefusedError, UnreadableAnswerError
 from otel.tls.reasons import CLIENT_HINT, reason_for_client
 
 SIGN_IN_HINT = "LAB_QUERY_TOKEN holds it, for readers as for the backend"
@@ -27,8 +27,10 @@ def make_client(
 ) -> httpx.Client:
     """Make a client for `url`, which brings `token`; the environment's proxies are for other machines only.
 
-    By https it trusts and shows what `tls` says, or trusts what httpx does.
+    By https it trusts and shows what `tls` says, or trusts what httpx does. Raises MalformedTokenError.
     """
+    if not (token.isascii() and token.isprintable()):  # a header holds nothing else
+        raise MalformedTokenError
     return httpx.Client(
         timeout=timeout_s,
         verify=True if tls is None else tls,

@@ -112,7 +112,7 @@ def _parameters(search: MetricSearch) -> dict[str, str]:
         "attributes": json.dumps(dict(search.attributes)) if search.attributes else "",
         "timeMin": search.time_min,
         "timeMax": search.time_max,
-        "step": f"{search.step_s:g}s" if search.step_s else "",
+        "step": f"{search.step_s:.15g}s" if search.step_s else "",
     }
     return {name: text for name, text in asked.items() if text}
 

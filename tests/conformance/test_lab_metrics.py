@@ -137,6 +137,18 @@ def test_a_query_answers_quantiles_heat_maps_and_sums(engine: Engine) -> None:
     assert (queue["kind"], queue["unit"], queue["series"][0]["values"]) == ("gauge", "{call}", [8.0, None])
 
 
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [({"kind": "bogus"}, "as kind 'bogus'"), ({"unit": "bogus"}, "as any kind in unit 'bogus'")],
+)
+def test_a_metric_is_not_found_in_a_kind_or_unit_that_it_is_not_stored_in(
+    engine: Engine, wanted: dict[str, str], told: str
+) -> None:
+    answer = engine.get("/api/lab/metrics/query", name="lab.took", **wanted)
+    assert (answer.status_code, answer.json()["detail"]) == (404, f"metric 'lab.took' is not stored {told}")
+
+
 def test_a_metric_that_is_not_stored_is_not_found(engine: Engine) -> None:
     answer = engine.get("/api/lab/metrics/query", name="nothing.of.this")
     assert answer.status_code == 404

@@ -120,7 +120,7 @@ def test_the_request_comes_from_a_file_and_metadata_and_compression_go_along(
         (["127.0.0.1:1"], "error: no gRPC server answers at 127.0.0.1:1: nothing listens there"),
         (
             ["127.0.0.1:1", "a.B/C", "--timeout", "0"],
-            "error: --timeout: input should be greater than or equal to 0.001",
+            "error: --timeout: '0' is no time within 0.001 and 1,000,000 seconds",
         ),
         (["127.0.0.1:1", "a.B/C", "{}", "-H", "x"], "error: --metadata: 'x' is not KEY=VALUE"),
         (["127.0.0.1:1", "a.B/C", "@nothing.json"], "error: nothing.json: No such file or directory"),

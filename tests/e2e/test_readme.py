@@ -15,13 +15,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.own_network import own_network, own_network_is_possible
-from tests.polling import eventually
 from tracelab.command_table import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +32,6 @@ NOT_RUN = {
     "docker compose": "needs a container engine; test_compose.py and test_real_engines.py check the files",
     "./lab test": "would run this test again; .ci/run runs it",
 }
-SERVICE_PORTS = {"user": 50051, "order": 50052, "report": 50053}
 SPAN_LINE = re.compile(r"^(\w+) +(\W*)([A-Z]\w+/\w+) +(client|server) +([A-Z_]+) ", re.MULTILINE)
 SEED_HEADINGS = [
     "## Estrutura do Projeto",
@@ -97,10 +94,6 @@ def copy_repository(target: Path) -> None:
     (venv / "lab-root").write_text(f"{target}\n")
 
 
-def exit_code(words: list[str], folder: Path, environment: dict[str, str]) -> int:
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, timeout=20).returncode
-
-
 def run_all(folder: Path, inside: list[str], running: contextlib.ExitStack) -> Iterator[Ran]:
     environment = {"PATH": f"{folder / '.venv' / 'bin'}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
     for command in filter(is_run, commands(READMES[0])):
@@ -111,9 +104,6 @@ def run_all(folder: Path, inside: list[str], running: contextlib.ExitStack) -> I
             )
             running.callback(service.wait, 20)
             running.callback(service.terminate)
-            name = re.findall(r"services\.(\w+)_service", command)[0]
-            probe = [*inside, "python", "-m", "services.healthcheck", f"127.0.0.1:{SERVICE_PORTS[name]}"]
-            eventually(partial(exit_code, probe, folder, environment), until=lambda code: code == 0, within_s=30)
             continue
         ended = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
         yield Ran(command, ended.returncode, ended.stdout, ended.stderr)

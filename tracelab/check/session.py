@@ -16,6 +16,7 @@ from tracelab.own.contract import Contract, service_and_method
 from tracelab.own.failures import unreachable
 from tracelab.own.reflected import reflected_contract
 from tracelab.own.request_data import request_messages
+from tracelab.own.session import reflection_failure
 from tracelab.own.target import Target
 
 CONNECT_BOUND_S: Final = 2.0
@@ -59,11 +60,7 @@ class Check:
             probed.append(await prober.unknown_method(callable_methods[0].method.full_name.partition("/")[0]))
             return [*probed, await prober.call(callable_methods[0], Ending.ANSWER)]
         except grpc.aio.AioRpcError as error:  # of reflection: what a probe meets is a value
-            code, message = error.code(), error.details() or ""
-            raise unreachable(code, message, self.target) or WrongUsageError(
-                f"{self.target.address} refused to say what it offers: {code.name}: {message}",
-                "--proto names the contract without asking",
-            ) from error
+            raise reflection_failure(error, self.target) from error
         finally:
             await channel.close()
             await asked_channel.close()

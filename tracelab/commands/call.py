@@ -13,6 +13,7 @@ from clients.discovery.probes import query_answers
 from clients.errors import FAILURE, Report, inert, print_report
 from clients.event_loop import run_until_signal
 from clients.output import console, note, print_json
+from clients.seconds import seconds
 from clients.word_completion import one_of
 from otel.tls.files import TlsFiles
 from tracelab.commands.options import JsonFlag
@@ -53,7 +54,7 @@ def call(
     ] = "{}",
     metadata: MetadataOption = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="The deadline of the call.")
+        float, typer.Option("--timeout", metavar="SECONDS", parser=seconds(0.001), help="The deadline of the call.")
     ] = DEFAULT_TIMEOUT_S,
     compression: Annotated[
         str, typer.Option("--compression", autocompletion=one_of(*COMPRESSIONS), help="none, gzip or deflate.")
@@ -70,7 +71,10 @@ def call(
     trace_wait_s: Annotated[
         float,
         typer.Option(
-            "--trace-wait", metavar="SECONDS", min=0.0, help="What the server's spans may take; 0 shows no trace."
+            "--trace-wait",
+            metavar="SECONDS",
+            parser=seconds(0),
+            help="What the server's spans may take; 0 shows no trace.",
         ),
     ] = DEFAULT_TRACE_WAIT_S,
     as_json: JsonFlag = False,

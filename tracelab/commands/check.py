@@ -13,6 +13,7 @@ import typer
 from clients.errors import FAILURE, Report, WrongUsageError, inert, print_report
 from clients.event_loop import run_until_signal
 from clients.output import console, note, print_json
+from clients.seconds import seconds
 from otel.tls.contexts import client_context
 from otel.tls.files import TlsFiles
 from tracelab.commands.options import JsonFlag
@@ -58,7 +59,10 @@ def check(
     ] = None,
     metadata: MetadataOption = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="The deadline of a call that may answer.")
+        float,
+        typer.Option(
+            "--timeout", metavar="SECONDS", parser=seconds(0.1), help="The deadline of a call that may answer."
+        ),
     ] = DEFAULT_TIMEOUT_S,
     otlp: Annotated[
         str,
@@ -76,7 +80,8 @@ def check(
     key: KeyOption = None,
     server_name: ServerNameOption = "",
     trace_wait_s: Annotated[
-        float, typer.Option("--trace-wait", metavar="SECONDS", min=0.1, help="What the server's spans may take.")
+        float,
+        typer.Option("--trace-wait", metavar="SECONDS", parser=seconds(0.1), help="What the server's spans may take."),
     ] = DEFAULT_TRACE_WAIT_S,
     as_json: JsonFlag = False,
 ) -> None:

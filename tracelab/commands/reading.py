@@ -75,7 +75,11 @@ def found_trace(query: TraceQuery, trace_id: str) -> Trace:
         wanted = latest
     trace = query.trace(wanted) or _trace_that_begins(query, wanted)
     if trace is None:
-        raise LabError(f"trace {wanted} is not {_place(query)}", "./lab traces lists those that are")
+        is_start = len(wanted.strip()) < _TRACE_ID_DIGITS
+        of_start = (
+            "; the beginning of an id finds it among the newest of a week, a whole one always" if is_start else ""
+        )
+        raise LabError(f"trace {wanted} is not {_place(query)}", f"./lab traces lists those that are{of_start}")
     return trace
 
 

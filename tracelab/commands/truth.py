@@ -92,7 +92,7 @@ def endings_named(name: str, apis: Sequence[Api] = ALL_APIS) -> dict[Api, tuple[
     begins = [known for known in names if known.startswith(name)]
     if name not in names and len(begins) != 1:
         near = get_close_matches(name, names, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(names)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(map(repr, names))}"
         raise WrongUsageError(f"{name!r} is not an ending of a call", hint)
     wanted = name if name in names else begins[0]
     found = {api: tuple(ending for ending in endings_of(api) if ending.name == wanted) for api in apis}

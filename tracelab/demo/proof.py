@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from otel.analysis.model import LogRecord, SpanKind, Trace
+from otel.analysis.model import LogRecord, Span, SpanKind, Trace
 from otel.analysis.proof import join_logs
 from otel.analysis.rpc import rpc_facts
 from otel.analysis.tree import forest_of
@@ -83,7 +83,7 @@ def prove(found: ReadBack, log_files: Sequence[Path] | None) -> Proof:
         return Proof(None, len(found.traces), (), 0, 0, 0, 0, None)
     forest = forest_of(trace)
     answered = {span.parent_span_id for span in forest.spans if span.kind is SpanKind.SERVER}
-    asking = [span for span in forest.spans if span.kind is SpanKind.CLIENT and rpc_facts(span) is not None]
+    reached = [span for span in forest.spans if span.kind is SpanKind.CLIENT and _has_reached_a_server(span)]
     return Proof(
         trace_id=trace.trace_id,
         traces=len(found.traces),
@@ -93,8 +93,14 @@ def prove(found: ReadBack, log_files: Sequence[Path] | None) -> Proof:
         log_count=len(found.logs),
         logs_joined=join_logs(trace, found.logs).joined_count,
         file_log_count=None if log_files is None else count_log_lines(log_files, trace.trace_id),
-        unanswered_call_count=sum(span.span_id not in answered for span in asking),
+        unanswered_call_count=sum(span.span_id not in answered for span in reached),
     )
+
+
+def _has_reached_a_server(span: Span) -> bool:
+    """Whether a server's span belongs to this call: one that found nobody, as after a restart, has none."""
+    facts = rpc_facts(span)
+    return facts is not None and facts.status_code != "UNAVAILABLE"
 
 
 def await_proof(

@@ -136,7 +136,7 @@ def _calls(target: DemoTarget, options: DemoOptions, environ: MutableMapping[str
 
 def _nothing_to_prove(run: DemoRun) -> str:
     if not run.report_trace_id:
-        return "instrumentation is off (LAB_INSTRUMENTATION)"
+        return "instrumentation is off (LAB_INSTRUMENTATION, or OTEL_SDK_DISABLED)"
     return "" if run.is_sampled else "the call was sampled out (OTEL_TRACES_SAMPLER)"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from tracelab.own.contract import Contract, pool_of
 from tracelab.own.errors import ContractError
 
 COMPILE_TIMEOUT_S: Final = 60.0
+_LOGGED: Final = re.compile(r"WARNING: All log messages before|[WIEF]\d{4} ")  # of the compiler's own, no fault found
 
 
 def given_contract(protos: Sequence[Path], include: Sequence[Path], protoset: Path | None) -> Contract | None:
@@ -47,8 +49,9 @@ def contract_of_protos(protos: Sequence[Path], include: Sequence[Path]) -> Contr
             check=False,
         )
         if done.returncode:
-            said = done.stderr.strip().splitlines() or ["no reason was given"]
-            raise ContractError(f"--proto: {said[0]}", "--proto-path DIR says where imports are")
+            said = [line for line in done.stderr.splitlines() if line.strip() and not _LOGGED.match(line)]
+            reason = said[0] if said else "no reason was given"
+            raise ContractError(f"--proto: {reason}", "--proto-path DIR says where imports are")
         return _contract(compiled)
 
 

@@ -18,7 +18,8 @@ from otel.tls.files import NO_TLS, TlsFiles
 COMPRESSIONS: Final = {"none": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
 MOST_RECEIVED_BYTES: Final = 64 * 1024 * 1024  # an answer is shown whole, and gRPC's own bound is 4 MiB
 _METADATA_KEY: Final = re.compile(r"[0-9a-z_.-]+")
-_PORT: Final = re.compile(r":[0-9]{1,5}$")
+MOST_PORT: Final = 65_535
+_PORT: Final = re.compile(r":([0-9]{1,5})$")
 _SCHEMES: Final = ("dns:", "unix:", "ipv4:", "ipv6:", "xds:", "passthrough:")
 
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -93,8 +94,9 @@ UNSAID: Final = TlsWords()
 
 def target_of(address: str, tls: Tls | None = None) -> Target:
     """Read an address. WrongUsageError for what is none."""
-    if not (_PORT.search(address) or address.startswith(_SCHEMES)):
-        raise WrongUsageError(f"{address!r} is not HOST:PORT", "such as 127.0.0.1:50051")
+    port = _PORT.search(address)
+    if not ((port and int(port[1]) <= MOST_PORT) or address.startswith(_SCHEMES)):
+        raise WrongUsageError(f"{address!r} is not HOST:PORT", f"such as 127.0.0.1:50051; ports end at {MOST_PORT}")
     return Target(address, tls)
 
 

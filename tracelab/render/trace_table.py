@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from statistics import median_low
 
 from clients.screen import palette
 from clients.screen.console import console_for
@@ -27,8 +28,8 @@ def trace_table(summaries: Sequence[TraceSummary]) -> PlainTable:
 
     A trace id stays whole, for copying.
     """
-    longest_ns = max((summary.duration_ns for summary in summaries), default=0)
-    scale = scale_for(longest_ns, least_decimals=1)
+    # The unit of the middle one: beside a single long trace, in its seconds, all others would be 0.0.
+    scale = scale_for(median_low([summary.duration_ns for summary in summaries] or [0]), least_decimals=1)
     has_orphans = any(summary.orphan_span_count for summary in summaries)
     columns = [
         Column("trace"),

@@ -139,11 +139,18 @@ def metric_query_of(query: QueryParams, now_unix_nano: int) -> MetricQuery:
 
 
 def answer(store: MetricStore, asked: MetricQuery) -> dict[str, Any]:
-    """Compute an answer; NotFoundError where no series of the name is stored."""
-    named = [each for each in store.metric_series() if each.metric.name == asked.selection.name]
+    """Compute an answer; NotFoundError where no series of the name, in the kind and unit asked for, is stored."""
+    selection = asked.selection
+    named = [each for each in store.metric_series() if each.metric.name == selection.name]
     if not named:
-        raise NotFoundError(f"metric '{asked.selection.name[:80]}' is not stored")
-    series = [each for each in named if asked.selection.takes(each)]
+        raise NotFoundError(f"metric '{selection.name[:80]}' is not stored")
+    of_kind = Selection(unit=selection.unit, kind=selection.kind)
+    named = [each for each in named if of_kind.takes(each)]
+    if not named:
+        told = f"kind '{selection.kind[:80]}'" if selection.kind else "any kind"
+        unit = f" in unit '{selection.unit[:80]}'" if selection.unit else ""
+        raise NotFoundError(f"metric '{selection.name[:80]}' is not stored as {told}{unit}")
+    series = [each for each in named if selection.takes(each)]
     _refuse_mixture(series)
     _refuse_aggregate(series, asked.aggregate)
     points = _points(store, series, asked)

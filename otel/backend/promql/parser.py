@@ -30,6 +30,8 @@ from otel.backend.promql.syntax import (
 
 # Deeper than any panel nests, and far from the end of the stack.
 MAX_DEPTH = 50
+# As many levels has the tree of a flat sum; whoever evaluates it calls itself for each.
+MAX_OPERATORS = 200
 MAX_MATCHERS = 100
 NAME_LABEL = "__name__"
 LITERALS = {"inf": math.inf, "nan": math.nan}
@@ -66,6 +68,7 @@ class _Parser:
         self._tokens = list(tokens_of(query))
         self._next = 0
         self._depth = 0
+        self._operators = 0
 
     def expect_end(self) -> None:
         token = self._peek()
@@ -80,6 +83,9 @@ class _Parser:
         left = self._operand()
         while OPERATORS.get(self._mark(), 0) > tightness:
             operator = self._take()
+            self._operators += 1
+            if self._operators > MAX_OPERATORS:
+                raise PromqlError(operator.position, f"more than {MAX_OPERATORS} operators")
             labels, is_on = self._matching()
             right = self.expression(OPERATORS[operator.text])
             self._refuse_range(left, operator)

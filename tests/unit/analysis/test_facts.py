@@ -146,6 +146,11 @@ def test_the_parts_of_the_sentence_add_up_as_printed(given_trace: Trace) -> None
         assert sum(numbers) == round(float(total[1]) * 1000)
 
 
+def test_one_duration_is_the_same_number_by_itself_and_as_a_sum() -> None:
+    scale = DurationScale("ms", 1)
+    assert (scale.number(48_250_000), scale.total([48_250_000])) == ("48.3", "48.3")
+
+
 @given(st.lists(st.integers(-(10**12), 10**12), min_size=1))
 def test_printed_parts_add_up_to_the_printed_total(parts: list[int]) -> None:
     scale = scale_for(sum(parts))

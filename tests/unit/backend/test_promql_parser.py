@@ -109,6 +109,7 @@ def test_a_query_is_read(query: str, expected: Expression) -> None:
         ('x{a="\\q"}', "1:6: parse error: unknown escape sequence"),
         ('x{a="b', "1:5: parse error: unexpected character"),
         ("(" * 60 + "1" + ")" * 60, "parse error: nested deeper than 50 levels"),
+        ("1" + "+1" * 201, "1:402: parse error: more than 200 operators"),
         ("1" + "+1" * 5000, "1:1: parse error: the query is longer than 8192 characters"),
         ("1e", "1:1: parse error: unexpected character: '1'"),
         ("é", "1:1: parse error: unexpected character"),

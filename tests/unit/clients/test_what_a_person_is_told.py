@@ -35,6 +35,33 @@ def test_what_is_missing_is_named_as_the_help_names_it(
     assert said.err.splitlines()[1].startswith("hint: ./lab ")
 
 
+@pytest.mark.parametrize("given", ["inf", "nan", "1e10", "0", "-1", "soon"])
+def test_a_timeout_that_no_call_can_have_is_wrong_usage(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["user", "list", "--timeout", given]) == 2
+    assert capsys.readouterr().err.startswith(f"error: --timeout: {given!r} is no")
+
+
+def test_a_word_that_is_none_of_those_there_are_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["truth", "--api", "foo"]) == 2
+    assert capsys.readouterr().err.startswith("error: --api: 'foo' is not one of 'aio', 'sync'")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_where_the_output_finds_no_room_one_line_says_so(unbuffered: str) -> None:
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "clients.cli", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environ,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+
+
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_a_file_that_cannot_be_read_is_wrong_usage(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], is_folder: bool

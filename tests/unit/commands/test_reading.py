@@ -57,6 +57,15 @@ def test_a_start_that_several_traces_have_is_not_guessed_at() -> None:
         found_trace(query, TRACE_ID[:4])
 
 
+def test_who_gives_a_start_that_nothing_has_is_told_where_it_is_looked_for() -> None:
+    with Stored() as query, pytest.raises(LabError) as started:
+        found_trace(query, TRACE_ID[:4])
+    with Stored() as query, pytest.raises(LabError) as whole:
+        found_trace(query, OTHER_ID)
+    assert "among the newest of a week" in started.value.hint
+    assert "week" not in whole.value.hint
+
+
 def test_a_method_is_found_by_the_name_that_screens_show() -> None:
     search = TraceSearch(operation_name="ReportService/TopUsers")
     with Stored(TRACE_ID) as query:

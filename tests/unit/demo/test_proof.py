@@ -11,7 +11,7 @@ import pytest
 
 from clients.discovery import probes
 from otel.analysis.example import example_trace
-from otel.analysis.model import LogRecord, Trace
+from otel.analysis.model import LogRecord, SpanKind, Trace
 from tracelab.demo import diagnosis as demo_diagnosis
 from tracelab.demo.proof import ReadBack, prove
 from tracelab.stack.log_files import count_log_lines
@@ -53,6 +53,17 @@ def test_a_missing_span_leaves_orphans_and_fails_the_proof(log_file: Path) -> No
     proof = prove(found(replace(TRACE, spans=tuple(span for span in TRACE.spans if span is not middle))), [log_file])
     assert proof.verdict == "failed"
     assert proof.orphan_span_count >= 1
+
+
+@pytest.mark.parametrize(("code", "missing"), [("OK", 1), ("UNAVAILABLE", 0)])
+def test_only_a_call_that_reached_a_server_needs_the_span_of_it(code: str, missing: int) -> None:
+    by_id = {span.span_id: span for span in TRACE.spans}
+    parents = {span.parent_span_id for span in TRACE.spans}
+    answer = next(span for span in TRACE.spans if span.kind is SpanKind.SERVER and span.span_id not in parents)
+    call = by_id[answer.parent_span_id]
+    told = replace(call, attributes={**call.attributes, "rpc.response.status_code": code})
+    spans = tuple(told if span is call else span for span in TRACE.spans if span is not answer)
+    assert prove(found(replace(TRACE, spans=spans)), None).unanswered_call_count == missing
 
 
 def test_a_log_line_that_was_lost_on_the_way_fails_the_proof(log_file: Path) -> None:

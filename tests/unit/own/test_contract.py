@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from generated import order_pb2
 from tracelab.own.contract import Contract, RpcKind, pool_of, service_and_method
+from tracelab.own.contract_files import contract_of_protos
 from tracelab.own.errors import ContractError
 
 KNOWN = ("shop.v1.Cart", "shop.v2.Cart", "shop.v1.Till", "Bare")
@@ -87,6 +89,13 @@ def test_files_are_linked_in_any_order_and_well_known_imports_need_not_come(
 def test_files_that_do_not_fit_together_are_refused(files: list[FileDescriptorProto]) -> None:
     with pytest.raises(ContractError, match="the descriptors do not fit together"):
         pool_of({file.name: file for file in files})
+
+
+def test_a_file_that_is_no_proto_is_refused_with_what_the_compiler_found(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("notes: none\n")
+    with pytest.raises(ContractError, match=r"notes\.txt:1:1: Expected top-level statement"):
+        contract_of_protos([file], [])
 
 
 def test_the_kind_of_each_method_is_read_from_its_descriptor() -> None:

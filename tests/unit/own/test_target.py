@@ -16,7 +16,7 @@ def test_an_address_that_grpc_knows_is_taken(address: str) -> None:
     assert target_of(address) == Target(address)
 
 
-@pytest.mark.parametrize("address", ["localhost", "", "http://localhost", ":x", "localhost:123456"])
+@pytest.mark.parametrize("address", ["localhost", "", "http://localhost", ":x", "localhost:123456", "localhost:65536"])
 def test_an_address_without_a_port_is_refused(address: str) -> None:
     with pytest.raises(WrongUsageError, match="is not HOST:PORT"):
         target_of(address)

@@ -16,6 +16,7 @@ from otel.analysis.otlp_json_writing import log_records_to_otlp_json, spans_to_o
 from otel.query import (
     BackendUnreachableError,
     LogSearch,
+    MalformedTokenError,
     MalformedTraceIdError,
     NoLogStoreError,
     Operation,
@@ -107,6 +108,12 @@ def test_what_is_no_trace_id_is_refused_before_asking(trace_id: str) -> None:
         query_with({}, asked).trace(trace_id)
 
     assert asked == []
+
+
+@pytest.mark.parametrize("token", ["é" * 20, "a" * 16 + "\n"])
+def test_a_token_that_no_header_can_hold_is_refused_before_asking(token: str) -> None:
+    with pytest.raises(MalformedTokenError, match="LAB_QUERY_TOKEN holds more than letters"):
+        TraceQuery("http://127.0.0.1:1", token=token)
 
 
 def test_a_search_is_asked_in_canonical_names_with_both_times() -> None:

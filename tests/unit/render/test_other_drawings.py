@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_list_of_traces_gives_up_the_span_counts_before_it_cuts_a_name() -> No
 
     assert lines[0].split() == ["trace", "started", "(UTC)", "root", "ms", "errors"]
     assert "demo ReportService/GetUserReport" in lines[1]
+
+
+def test_beside_one_long_trace_the_others_still_have_a_duration() -> None:
+    usual = summary_of(REPORT)
+    long = replace(usual, end_time_unix_nano=usual.start_time_unix_nano + 60_000_000_000)
+    lines = drawn(trace_table([usual, long, usual]), 200).splitlines()
+    assert "60000.0" in lines[2]
+    assert " 14.2 " in lines[1]
 
 
 def test_an_empty_table_has_its_header() -> None:

@@ -11,7 +11,7 @@ import pytest
 from clients.discovery import probes
 from clients.discovery.endpoints import ReachableEndpoints, find_endpoints
 from clients.discovery.stack_record import ProcessRecord, StackRecord, add_processes, read_record, remove_processes
-from clients.errors import LabError
+from clients.errors import LabError, WrongUsageError
 from otel.query import BackendUnreachableError, TraceQuery
 from tracelab.commands.status import status
 from tracelab.demo.target import found_as
@@ -137,6 +137,19 @@ def test_a_service_that_is_named_and_silent_is_not_started_elsewhere(tmp_path: P
     endpoints = find_endpoints({"USER_ADDRESS": "far:1"}, tmp_path)
     with pytest.raises(StackError, match="no user service answers at far:1"):
         plan_start(endpoints, NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("variable", "place"),
+    [
+        ("USER_ADDRESS", "127.0.0.1:99999"),
+        ("LAB_QUERY_URL", "http://127.0.0.1:99999/"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:99999"),
+    ],
+)
+def test_a_named_port_past_all_ports_is_refused(variable: str, place: str, tmp_path: Path) -> None:
+    with pytest.raises(WrongUsageError, match=f"{variable}: 99999 is no port"):
+        find_endpoints({variable: place}, tmp_path)
 
 
 def test_a_named_endpoint_is_trusted_even_where_it_is_silent(tmp_path: Path) -> None:
