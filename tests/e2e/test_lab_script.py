@@ -205,6 +205,17 @@ def test_a_failed_installation_is_said_and_the_next_use_starts_over(lab: Lab, re
     assert lab("demo").returncode == 0
 
 
+def test_where_the_tests_packages_cannot_be_had_everything_else_goes_on(lab: Lab, repository: Path) -> None:
+    lab("up")
+    (repository / "requirements-dev.txt").write_text("./no-such-package\n")
+    failed = lab("test")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "error: the packages of requirements-dev.txt could not be installed\nhint: " in failed.stderr
+    assert (lab("down").returncode, lab("down").stderr) == (0, "")
+    (repository / "requirements-dev.txt").write_text("# mended\n")
+    assert lab("test").stderr == INSTALLING.format("requirements-dev.txt")
+
+
 def test_without_a_recent_python_it_says_which_is_needed_and_how_to_name_one(repository: Path, tmp_path: Path) -> None:
     old = tools(tmp_path / "old", python3='[ "$1" = -V ] && echo Python 3.9.2 || exit 1')
     ran = subprocess.run([repository / "lab"], capture_output=True, text=True, timeout=60, env={"PATH": str(old)})
