@@ -147,11 +147,16 @@ async def test_a_plain_servicer_that_aborts_or_sets_a_code_says_that_code(rig: R
 async def test_a_plain_servicer_cut_short_while_it_may_read_has_no_code(rig: Rig, kind: Kind) -> None:
     entered, leave = threading.Event(), threading.Event()
 
-    def waits(_context: Any) -> None:
+    def unary(_request: Any, _context: Any) -> bytes:
         entered.set()
         leave.wait(20)
+        return b"r1"
 
-    await rig.serve(method_handler(kind, plain(kind, waits)))
+    def stream(request: Any, context: Any) -> Iterator[bytes]:
+        unary(request, context)
+        yield from ()  # of a call that is over grpc.aio may wait for ever until somebody takes an answer
+
+    await rig.serve(method_handler(kind, stream if answers_stream(kind) else unary))
     call = start(rig.channel(), kind, requests=unread(kind), timeout=20)
     await asyncio.to_thread(entered.wait, 10)
 
