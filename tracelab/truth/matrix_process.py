@@ -50,9 +50,12 @@ class MatrixProcess:
         return ""
 
     def terminate(self, bound_s: float) -> None:
-        """Ask it to end, and wait for that; nothing where it has ended."""
+        """Ask it to end, and wait for that; nothing where it has ended. TruthError where it does not in `bound_s`."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(bound_s)
+        try:
+            self._process.wait(bound_s)
+        except subprocess.TimeoutExpired as error:
+            raise TruthError(f"a server of the matrix did not end within {bound_s:.0f} s") from error
 
     def printed(self, who: str, bound_s: float) -> str:
         """Wait for its end, and give what it printed. TruthError if it takes longer than `bound_s`, or fails."""
