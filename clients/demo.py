@@ -135,8 +135,8 @@ def main() -> int:
     home = home_of(os.environ)
     try:
         endpoints = find_endpoints(os.environ)
-        telemetry = client_telemetry("demo", os.environ, home, endpoints.otlp.address)
         _await_services(endpoints.addresses)
+        telemetry = client_telemetry("demo", os.environ, home, endpoints.otlp.address)
         try:
             run = run_until_signal(
                 run_demo(telemetry, endpoints.addresses, lambda line: print(line, flush=True), endpoints.tls)
@@ -162,7 +162,7 @@ def _await_services(addresses: Mapping[str, str]) -> None:
     if silent:
         print(f"waiting up to {START_BOUND_S:g} s for services at {', '.join(silent)}", file=sys.stderr)
     while silent and time.monotonic() < deadline_s:
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # a process that was started elsewhere tells nobody when it listens
         silent = [address for address in silent if not accepts_connections(address)]
 
 
